@@ -1,0 +1,62 @@
+# Everything prepares itself: `make demo` and `make test` need python3 (3.11 or newer) and make, nothing else.
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet \
+	--custom-compile-command 'make lock'
+
+.PHONY: install demo up test test-unit lint format clean lock
+.DEFAULT_GOAL := install
+
+install: .venv/.dev
+
+# What the program needs to run, and the program itself (editable, nothing fetched that is not pinned).
+.venv/.runtime: requirements/runtime.txt requirements/runtime.in requirements/dev.in pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: set PYTHON=/path/to/python3" >&2; exit 1; }
+	@echo "installing the pinned packages into .venv (about a minute, once)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { rm -rf .venv; \
+		echo "this Python lacks venv (on Debian: apt-get install python3-venv)" >&2; exit 1; }
+	@$(PIP) install --require-hashes -r requirements/runtime.txt
+	@$(PIP) install --no-deps --no-build-isolation --no-index -e .
+	@touch $@
+
+.venv/.dev: .venv/.runtime requirements/dev.txt
+	@echo "installing the pinned test packages into .venv"
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+demo: .venv/.runtime
+	@$(BIN)/escrow demo $(ARGS)
+
+up: .venv/.runtime
+	@$(BIN)/escrow up $(ARGS)
+
+# One pytest run: tests/conftest.py puts unit first, integration next, acceptance last.
+test: install lint
+	$(BIN)/python -m pytest $(ARGS)
+
+test-unit: install
+	$(BIN)/python -m pytest tests/unit $(ARGS)
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Needs uv. Keeps the pinned versions that still fit; `make lock LOCK_ARGS=--upgrade` takes newer ones.
+lock:
+	$(LOCK) $(LOCK_ARGS) requirements/runtime.in requirements/build.in -o requirements/runtime.txt
+	$(LOCK) $(LOCK_ARGS) -c requirements/runtime.txt requirements/runtime.in requirements/build.in requirements/dev.in \
+		-o requirements/dev.txt
+	@! grep -nE 'https?://' requirements/*.txt || { echo "an address in a lock file" >&2; exit 1; }

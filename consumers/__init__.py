@@ -1,0 +1,1 @@
+"""The doors: one thin declarative file a stage."""

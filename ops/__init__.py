@@ -1,0 +1,1 @@
+"""The people: command line, console, and the stack on one machine."""

@@ -1,0 +1,1 @@
+"""Wire words: what crosses Kafka, and nothing else."""

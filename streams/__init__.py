@@ -1,0 +1,1 @@
+"""The views: derived, rebuildable, allowed to die."""
