@@ -1,0 +1,182 @@
+"""JSON by RFC 8259, character by character, and nothing more (RULES 3.1 `invalid_json`, `duplicate_key`).
+
+Small integers become `int`; every other number keeps its spelling as `Number`, so that no number is too long.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+class NotJson(Exception):
+    """The text is not JSON, is nested too deep, or escapes a lone surrogate."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number with a fraction, an exponent or more than 18 digits: never a valid integer for us."""
+
+    text: str
+
+
+Json: TypeAlias = "bool | int | str | Number | list[Json] | dict[str, Json] | None"
+
+NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
+ESCAPES = {
+    '"': '"',
+    "\\": "\\",
+    "/": "/",
+    "b": "\b",
+    "f": "\f",
+    "n": "\n",
+    "r": "\r",
+    "t": "\t",
+}
+WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
+
+
+class _Reader:
+    def __init__(self, text: str, depth_max: int | None) -> None:
+        self.text = text
+        self.at = 0
+        self.depth_max = depth_max
+        self.doubled = False
+
+    def peek(self) -> str:
+        return self.text[self.at] if self.at < len(self.text) else ""
+
+    def take(self, expected: str) -> None:
+        if self.peek() != expected:
+            raise NotJson(f"{expected!r} expected at {self.at}")
+        self.at += 1
+
+    def blanks(self) -> None:
+        while self.peek() and self.peek() in " \t\n\r":
+            self.at += 1
+
+    def value(self, depth: int) -> Json:
+        """`depth` is how many objects and arrays are open around this value."""
+        char = self.peek()
+        if char and char in "{[":
+            if self.depth_max is not None and depth + 1 > self.depth_max:
+                raise NotJson("nested too deep")
+            return self.object(depth + 1) if char == "{" else self.array(depth + 1)
+        if char == '"':
+            return self.string()
+        for word, meaning in WORDS.items():
+            if self.text.startswith(word, self.at):
+                self.at += len(word)
+                return meaning
+        return self.number()
+
+    def number(self) -> int | Number:
+        match = NUMBER.match(self.text, self.at)
+        if match is None:
+            raise NotJson(f"no value at {self.at}")
+        self.at = match.end()
+        spelling = match.group()
+        whole = match.group(1) is None and match.group(2) is None
+        return int(spelling) if whole and len(spelling) <= 18 else Number(spelling)
+
+    def object(self, depth: int) -> dict[str, Json]:
+        found: dict[str, Json] = {}
+        self.take("{")
+        self.blanks()
+        if self.peek() == "}":
+            self.at += 1
+            return found
+        while True:
+            self.blanks()
+            name = self.string()
+            self.blanks()
+            self.take(":")
+            self.blanks()
+            self.doubled = self.doubled or name in found
+            found[name] = self.value(depth)
+            self.blanks()
+            if self.peek() == "}":
+                self.at += 1
+                return found
+            self.take(",")
+
+    def array(self, depth: int) -> list[Json]:
+        found: list[Json] = []
+        self.take("[")
+        self.blanks()
+        if self.peek() == "]":
+            self.at += 1
+            return found
+        while True:
+            self.blanks()
+            found.append(self.value(depth))
+            self.blanks()
+            if self.peek() == "]":
+                self.at += 1
+                return found
+            self.take(",")
+
+    def string(self) -> str:
+        self.take('"')
+        parts: list[str] = []
+        while True:
+            char = self.peek()
+            if char == "" or char < " ":
+                raise NotJson("a string without end, or a control character in it")
+            self.at += 1
+            if char == '"':
+                return "".join(parts)
+            parts.append(self.escape() if char == "\\" else char)
+
+    def escape(self) -> str:
+        char = self.peek()
+        self.at += 1
+        if char in ESCAPES:
+            return ESCAPES[char]
+        if char != "u":
+            raise NotJson("an unknown escape")
+        unit = self.hex4()
+        if 0xD800 <= unit <= 0xDBFF and self.text.startswith("\\u", self.at):
+            self.at += 2
+            low = self.hex4()
+            if 0xDC00 <= low <= 0xDFFF:
+                return chr(0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00))
+            raise NotJson("a lone surrogate")
+        if 0xD800 <= unit <= 0xDFFF:
+            raise NotJson("a lone surrogate")
+        return chr(unit)
+
+    def hex4(self) -> int:
+        digits = self.text[self.at : self.at + 4]
+        if not re.fullmatch(r"[0-9A-Fa-f]{4}", digits):
+            raise NotJson("four hex digits expected")
+        self.at += 4
+        return int(digits, 16)
+
+
+def parse(raw: bytes, depth_max: int | None) -> tuple[Json, bool]:
+    """The value, and whether some object in it has one name twice (compared after unescaping)."""
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise NotJson("not UTF-8") from error
+    reader = _Reader(
+        text, depth_max
+    )  # a BOM is no JSON blank, so it is refused as any other character
+    reader.blanks()
+    value = reader.value(0)
+    reader.blanks()
+    if reader.at != len(text):
+        raise NotJson("something after the value")
+    return value, reader.doubled
+
+
+def compact(value: Json) -> str:
+    """Compact JSON; numbers as they were spelled (RULES 5: an object's bytes)."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{compact(k)}:{compact(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(compact(item) for item in value) + "]"
+    if isinstance(value, Number):
+        return value.text
+    return json.dumps(value, ensure_ascii=False)
