@@ -1,1 +1,1 @@
-"""The rules: pure decisions over values, without clock, SQL, Kafka or log."""
+"""The rules: pure. No clock, no SQL, no Kafka, no log; everything comes in as an argument."""

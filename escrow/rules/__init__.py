@@ -1,1 +1,1 @@
-"""One file a stem: what a fact of that stem does to an order."""
+"""One file a stem: what each fact of that topic does to its order (RULES 4)."""

@@ -1,0 +1,176 @@
+"""All that one fact's arrival brings about: expiry, the decision, the carrier's proof, waking.
+
+The consumers, `simulate`, audit and rebuild all come through `arrive`; there is no other way to
+decide a fact (RULES 3.2 to 3.4). Every decision takes the order's next number and the next link
+of its hash chain.
+"""
+
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import Literal, NamedTuple
+
+from escrow.decide import decide
+from escrow.decision import Applied, Parked, Refused, join
+from escrow.policy import policy_of
+from escrow.rules.mediation_rulings import ruling_waits
+from escrow.settlement import carrier_proof
+from escrow.state import Escrow, Order, Status, Waiting
+from escrow.transitions import allowed
+from schemas.door import Fact
+from schemas.mediation_rulings import RulingIssued
+from schemas.reasons import Outcome
+
+Step = Literal["arrival", "waking", "expiry"]
+
+
+class StatusChange(NamedTuple):
+    """One change of status, and the row just after it."""
+
+    old: Status | None
+    escrow: Escrow
+
+
+class Decided(NamedTuple):
+    """One decision about one fact, with everything that must be in the same commit.
+
+    A dead letter of arrival (`parking_full`) takes no number: it leaves nothing in the order.
+    """
+
+    fact: Fact
+    step: Step
+    outcome: Outcome
+    code: str | None
+    no: int  # decision number within the order; 0 where none was taken
+    chain_head: bytes
+    parked_no: int | None  # the decision under which a woken or expired fact was parked
+    result: Applied | Refused | None  # None for parked facts and dead letters
+    changes: tuple[StatusChange, ...] = ()
+
+
+class Moved(NamedTuple):
+    """A waiting fact that stays parked, now for another reason."""
+
+    waiting: Waiting
+
+
+def arrive(order: Order, fact: Fact) -> tuple[Decided | Moved, ...]:
+    """Decide a fact at its order, now; `order` is moved on in place.
+
+    The fact is past the door and its identity is new. Returns its decision and all that
+    followed, in order.
+    """
+    steps: list[Decided | Moved] = list(_expire(order, fact.t)) if order.waiting else []
+    decided = _arrival(order, fact)
+    steps.append(decided)
+    if decided.outcome == "applied" and order.waiting:
+        steps.extend(_wake(order))
+    return tuple(steps)
+
+
+def _arrival(order: Order, fact: Fact) -> Decided:
+    outcome = decide(order, fact)
+    if not isinstance(outcome, Parked):
+        return _take(order, fact, "arrival", outcome, None)
+    escrow = order.escrow
+    if escrow.parked >= policy_of(escrow.policy_version).parked_per_order_max:
+        head = escrow.chain_head
+        return Decided(fact, "arrival", "dead_letter", "parking_full", 0, head, None, None)
+    order.escrow = escrow._replace(parked=escrow.parked + 1)
+    no, head = _link(order, fact, "parked", outcome.code)
+    order.waiting.append(Waiting(no, fact, outcome.code))
+    return Decided(fact, "arrival", "parked", outcome.code, no, head, None, None)
+
+
+def _take(
+    order: Order, fact: Fact, step: Step, outcome: Applied | Refused, parked_no: int | None
+) -> Decided:
+    """Let an outcome take effect: children, row, the carrier's proof, number and chain."""
+    if isinstance(outcome, Refused):
+        no, head = _link(order, fact, "refused", outcome.code)
+        return Decided(fact, step, "refused", outcome.code, no, head, parked_no, outcome)
+    old = order.escrow.status
+    changes = _evolve(order, outcome)
+    if (proof := carrier_proof(order, fact)) is not None:
+        changes += _evolve(order, proof)
+        outcome = join((outcome, proof))
+    assert allowed(old, fact.type, order.escrow.status), f"{old} -> {order.escrow.status}"
+    no, head = _link(order, fact, "applied", outcome.code)
+    if changes:  # the row that is told of carries the head that proves it
+        changes = tuple(
+            StatusChange(was, row._replace(decision_no=no, chain_head=head)) for was, row in changes
+        )
+    return Decided(fact, step, "applied", outcome.code, no, head, parked_no, outcome, changes)
+
+
+def _evolve(order: Order, applied: Applied) -> tuple[StatusChange, ...]:
+    old = order.escrow
+    order.escrow = applied.escrow
+    for child in applied.children:
+        order.put(child)
+    if old.status == applied.escrow.status:
+        return ()
+    return (StatusChange(old.status, applied.escrow),)
+
+
+def _link(order: Order, fact: Fact, outcome: str, code: str | None) -> tuple[int, bytes]:
+    """The next decision number and the chain's next head.
+
+    The head is SHA-256 over the previous one, the fact's digest, identity and time, the outcome.
+    """
+    escrow = order.escrow
+    no = escrow.decision_no + 1
+    said = f"{no}\n{fact.source}\n{fact.id}\n{fact.t}\n{outcome}\n{code or ''}\n"
+    head = sha256(escrow.chain_head + fact.digest + said.encode()).digest()
+    order.escrow = escrow._replace(decision_no=no, chain_head=head)
+    return no, head
+
+
+def _expire(order: Order, t: int) -> Iterator[Decided]:
+    """Parked facts whose own time is up at `t` become dead letters; rulings never do."""
+    limit = policy_of(order.escrow.policy_version).park_limit_ms
+    expired = [
+        waiting
+        for waiting in order.waiting
+        if waiting.fact.t + limit <= t and not isinstance(waiting.fact.data, RulingIssued)
+    ]
+    for waiting in expired:
+        _leave(order, waiting)
+        no, head = _link(order, waiting.fact, "dead_letter", "parked_too_long")
+        yield Decided(
+            waiting.fact, "expiry", "dead_letter", "parked_too_long", no, head, waiting.no, None
+        )
+
+
+def _wake(order: Order) -> Iterator[Decided | Moved]:
+    """Try the waiting facts again, in the order in which they came, until a pass applies none."""
+    woken = True
+    while woken:
+        woken = False
+        for waiting in tuple(order.waiting):
+            if not _may_wake(order, waiting):
+                continue
+            outcome = decide(order, waiting.fact)
+            if isinstance(outcome, Parked):
+                moved = waiting._replace(code=outcome.code)
+                order.waiting[order.waiting.index(waiting)] = moved
+                yield Moved(moved)
+                continue
+            _leave(order, waiting)
+            yield _take(order, waiting.fact, "waking", outcome, waiting.no)
+            woken |= isinstance(outcome, Applied)
+
+
+def _may_wake(order: Order, waiting: Waiting) -> bool:
+    """False only where trying again would park the fact for the same reason once more."""
+    match waiting.code:
+        case "awaiting_payment":
+            return order.escrow.status is not None
+        case "awaiting_command":
+            return waiting.fact.data.command_id in order.commands  # type: ignore[union-attr]
+        case "awaiting_mediation" | "awaiting_chargeback":
+            return ruling_waits(order.escrow) != waiting.code
+
+
+def _leave(order: Order, waiting: Waiting) -> None:
+    order.waiting.remove(waiting)
+    order.escrow = order.escrow._replace(parked=order.escrow.parked - 1)

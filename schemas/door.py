@@ -1,0 +1,234 @@
+"""The door: a Kafka record becomes one `Fact`, or one `Rejected` with the first code that holds.
+
+The checks stand in the order of RULES 3.1. No bytes make this raise.
+"""
+
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import Any, Final, NamedTuple, Protocol, cast
+
+from pydantic import ValidationError
+
+from schemas import cards, envelope, strict_json
+from schemas.envelope import BadEnvelope, Envelope
+from schemas.facts import FACT_TYPES, FactData, FactType
+from schemas.payments import PaymentCaptured
+from schemas.reasons import DoorCode
+from schemas.supplier_reports import SupplierReported
+from schemas.words import WireModel
+
+VALUE_BYTES_MAX: Final = 65_536
+_FREE_TEXT: Final = {"note", "rationale"}
+
+
+class Record(NamedTuple):
+    """A Kafka record, as read; `timestamp_ms` is the only clock that rules know."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: Iterable[tuple[str, bytes | None]]
+
+
+class Fact(NamedTuple):
+    """What a sender says, past the door. `order_id` is None for `supplier.reported` alone."""
+
+    type: str
+    data: FactData
+    order_id: str | None
+    source: str
+    id: str
+    t: int  # record timestamp, ms UTC
+    payload: bytes  # canonical JSON of the data without nulls and without free text
+    text: str | None  # note or rationale, kept apart so that it can be forgotten
+    digest: bytes  # SHA-256 over type and payload: what identity compares
+    time: str | None
+    extensions: tuple[tuple[str, str | int], ...]
+    topic: str
+    partition: int
+    offset: int
+
+
+class Rejected(NamedTuple):
+    """A record that no stage may act on: a dead letter; source, id and type where known."""
+
+    code: DoorCode
+    detail: str  # never holds a value of the record
+    record: Record
+    source: str | None = None
+    id: str | None = None
+    type: str | None = None
+
+
+class Trust(Protocol):
+    """Who may send what: signatures and source rules, where they are on."""
+
+    def refuses(self, fact: FactType, sent: Envelope, record: Record) -> DoorCode | None:
+        """`bad_signature`, `unauthorized_source`, or None."""
+
+
+class _Refuse(Exception):
+    def __init__(self, code: DoorCode, detail: str, sent: Envelope | None = None) -> None:
+        self.code: DoorCode = code
+        self.detail = detail
+        self.sent = sent
+
+
+def decode(record: Record, trust: Trust | None = None) -> Fact | Rejected:
+    """Take one record through the door; a failed check gives `Rejected`, nothing raises."""
+    try:
+        return _decode(record, trust)
+    except _Refuse as refusal:
+        sent = refusal.sent
+        if sent is None:
+            return Rejected(refusal.code, refusal.detail, record)
+        return Rejected(refusal.code, refusal.detail, record, sent.source, sent.id, sent.type)
+
+
+def _decode(record: Record, trust: Trust | None) -> Fact:
+    value = record.value
+    if value is not None and len(value) > VALUE_BYTES_MAX:
+        raise _Refuse("too_large", f"{len(value)} bytes")
+    headers = envelope.last_headers(record.headers)
+    event: dict[str, Any] | None = None
+    try:
+        if envelope.is_structured(headers):
+            event = _parse(value, None)
+            sent = envelope.from_event(event)
+        else:
+            sent = envelope.from_headers(headers)
+        if record.timestamp_ms < 0:
+            raise BadEnvelope("the record has no timestamp")
+    except BadEnvelope as error:
+        raise _Refuse("bad_envelope", str(error)) from None
+    fact_type = FACT_TYPES.get(sent.type)
+    if fact_type is None:
+        raise _Refuse("unknown_type", "no such type", sent)
+    if fact_type.topic != record.topic:
+        raise _Refuse("wrong_topic", f"belongs to {fact_type.topic}", sent)
+    if trust is not None and (code := trust.refuses(fact_type, sent, record)) is not None:
+        raise _Refuse(code, "refused by the trust rules", sent)
+    if event is None:
+        data = _from_bytes(fact_type.model, value, sent)
+    else:
+        data = _from_object(fact_type.model, event.get("data"), sent)
+    return _fact(record, sent, data)
+
+
+def _fact(record: Record, sent: Envelope, data: WireModel) -> Fact:
+    """The last checks, on parsed data: key, then card numbers."""
+    is_report = type(data) is SupplierReported
+    key = data.supplier_id if is_report else data.order_id  # type: ignore[attr-defined]
+    if record.key != key.encode() or (sent.subject is not None and sent.subject != key):
+        raise _Refuse("key_mismatch", "key, subject and order id differ", sent)
+    for written in _card_texts(data):
+        if cards.has_card_number(written):
+            raise _Refuse("card_number", "a text holds a card number", sent)
+    free_text: str | None = getattr(data, "note", None) or getattr(data, "rationale", None)
+    payload = data.model_dump_json(
+        exclude_none=True, exclude=_FREE_TEXT if free_text is not None else None
+    ).encode()
+    return Fact(
+        sent.type,
+        cast(FactData, data),
+        None if is_report else key,
+        sent.source,
+        sent.id,
+        record.timestamp_ms,
+        payload,
+        free_text,
+        fact_digest(sent.type, payload),
+        sent.time,
+        sent.extensions,
+        record.topic,
+        record.partition,
+        record.offset,
+    )
+
+
+def fact_digest(type_name: str, payload: bytes) -> bytes:
+    """SHA-256 over type and canonical payload: equal for equal facts, whatever their spelling."""
+    return sha256(type_name.encode() + b"\n" + payload).digest()
+
+
+def _parse(value: bytes | None, sent: Envelope | None) -> dict[str, Any]:
+    try:
+        return strict_json.parse_object(value)
+    except strict_json.NotJson as error:
+        raise _Refuse("invalid_json", str(error), sent) from None
+    except strict_json.DuplicateKey as error:
+        raise _Refuse("duplicate_key", str(error), sent) from None
+
+
+def _from_object(model: type[WireModel], data: Any, sent: Envelope) -> WireModel:
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise _Refuse("invalid_data", _where(error), sent) from None
+
+
+def _from_bytes(model: type[WireModel], value: bytes | None, sent: Envelope) -> WireModel:
+    """Binary mode. Pydantic's own parser is taken at its word only where it cannot be wrong.
+
+    Without a backslash and without white space before a colon, `":` ends each name and nothing
+    else, so that as many of them as there are fields means: no name stands twice.
+    """
+    if value is not None and not any(sign in value for sign in _UNSURE):
+        try:
+            data = model.model_validate_json(value)
+        except ValidationError:
+            pass
+        else:
+            if value.count(b'":') == _names(data):
+                return data
+    return _from_object(model, _parse(value, sent), sent)
+
+
+_UNSURE: Final = (b"\\", b'" ', b'"\n', b'"\t', b'"\r')
+
+
+def _names(data: WireModel) -> int:
+    """How many names the JSON of this value had, if none stood twice."""
+    names = len(data.model_fields_set)
+    if isinstance(data, PaymentCaptured) and data.order is not None:
+        names += len(data.order.model_fields_set)
+        for line in data.order.lines:
+            names += len(line.model_fields_set) + len(line.options or ())
+    return names
+
+
+def _card_texts(data: WireModel) -> Iterable[str]:
+    """The texts that people write, where a card number could stand."""
+    if type(data) is PaymentCaptured:
+        if data.order is not None:
+            for line in data.order.lines:
+                for name, value in (line.options or {}).items():
+                    yield name
+                    yield value
+        return
+    for field in _CARD_FIELDS[type(data)]:
+        text = getattr(data, field)
+        if text is not None:
+            yield text
+
+
+_CARD_FIELDS: Final = {
+    fact.model: tuple(
+        name
+        for name in ("note", "rationale", "signed_by", "asked_for", "uri")
+        if name in fact.model.model_fields
+    )
+    for fact in FACT_TYPES.values()
+}
+
+
+def _where(error: ValidationError) -> str:
+    """Field names and kinds of fault, never a value."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    path = ".".join(
+        str(part) for part in first["loc"] if isinstance(part, int) or part.isidentifier()
+    )
+    return f"{path or 'data'}: {first['type']}"[:200]
