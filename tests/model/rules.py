@@ -94,8 +94,8 @@ class World:
             and order.shipments
             and all(s in {"lost", "returned:undeliverable"} for s in order.shipments.values())
         ):
+            self.notes.add(f"carrier's proof {order.status}")
             rules_commands.settle(order, order.available, "carrier")
-            self.notes.add("carrier's proof")
 
     def _wake(self, order: Order) -> None:
         """3.4: pass after pass, until a pass applies none."""
@@ -118,13 +118,13 @@ class World:
                     is_fruitful = True
                     self._carriers_proof(order)
             passes += is_fruitful
-        self.notes.add(f"waking passes {min(passes, 3)}")
+        self.notes.add(f"waking passes {passes}")
 
     def _try(self, order: Order, fact: Fact) -> Answer:
         self.cells.add((order.status or "none", fact.type))
-        alarms_before = len(order.alarms)
         answer = self._ladder(order, fact)
-        self.notes.update(f"alarm {alarm}" for alarm in order.alarms[alarms_before:])
+        self.notes.update(f"alarm {alarm}" for alarm in order.alarms)
+        self.notes.update(order.notes)
         self.notes.add(f"{fact.type} {answer.outcome} {answer.code}")
         check_money(order)
         return answer

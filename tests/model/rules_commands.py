@@ -38,6 +38,8 @@ def settle(order: Order, wanted: int, decided_by: str) -> None:
     available = order.available
     assert order.held == available > 0
     refund = min(wanted, available)
+    if wanted > available:
+        order.notes.append("settled with less than was offered")
     payout = available - refund
     order.status = "RELEASED" if refund == 0 else "REFUNDED" if payout == 0 else "SPLIT"
     order.settled_by = decided_by

@@ -102,10 +102,16 @@ def chargeback_closed(order: Order, fact: Fact) -> Answer:
         elif not any(c.is_open and c.matching for c in order.chargebacks.values()):
             order.status = order.status_before_freeze
             order.status_before_freeze = None
+        else:
+            order.notes.append("another chargeback keeps it frozen")
     elif chargeback.matching and lost and own_currency:
         assert order.is_settled
+        if order.status == "CHARGED_BACK":
+            order.notes.append("lost again after all was charged back")
         lose_settled(order, chargeback.amount_minor)
     elif lost:
+        if chargeback.matching:
+            order.notes.append("lost after settlement in another currency")
         order.alarms.append("chargeback_unmatched_lost")
     return APPLIED
 

@@ -115,6 +115,7 @@ class Order:
     commands: list[Command] = field(default_factory=list)
     parked: list[Parked] = field(default_factory=list)
     alarms: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # rare branches taken, for the coverage
 
     @property
     def available(self) -> int:

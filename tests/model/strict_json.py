@@ -15,7 +15,7 @@ class NotJson(Exception):
 
 @dataclass(frozen=True)
 class Number:
-    """A number with a fraction, an exponent or more than 18 digits: never a valid integer for us."""
+    """A number with a fraction, an exponent or more than 30 digits: never a valid integer for us."""
 
     text: str
 
@@ -77,7 +77,7 @@ class _Reader:
         self.at = match.end()
         spelling = match.group()
         whole = match.group(1) is None and match.group(2) is None
-        return int(spelling) if whole and len(spelling) <= 18 else Number(spelling)
+        return int(spelling) if whole and len(spelling) <= 30 else Number(spelling)
 
     def object(self, depth: int) -> dict[str, Json]:
         found: dict[str, Json] = {}
