@@ -32,6 +32,11 @@ class Guardian:
         self._process: subprocess.Popen[bytes] | None = None
         self._kept: set[int | str] = set()
 
+    @property
+    def pid(self) -> int | None:
+        """None while there is nothing to watch."""
+        return None if self._process is None else self._process.pid
+
     def watch(self, pid: int, created: float, stop_signal: signal.Signals) -> None:
         """End `pid` (if it is still the process created then) when this process is gone."""
         self._add(pid, {"watch": pid, "created": created, "signal": int(stop_signal)})

@@ -1,0 +1,101 @@
+"""What all tests share: order and markers by folder, one seed for all chance, and one real stack a session."""
+
+import os
+import random
+import uuid
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
+from typing import Final, Protocol
+
+import pytest
+from sqlalchemy import NullPool, create_engine, text
+
+from ops.local.progress import Report, shown
+from ops.local.stack import Stack
+
+FOLDERS: Final = ("unit", "integration", "acceptance")  # the order in which they run
+SEED: Final = int(os.environ.get("ESCROW_TEST_SEED") or random.SystemRandom().randrange(2**32))
+
+
+def pytest_report_header() -> str:
+    return f"seed of all chance: ESCROW_TEST_SEED={SEED}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def folder(item: pytest.Item) -> int:
+        parts = item.path.parts
+        return next((FOLDERS.index(name) for name in FOLDERS if name in parts), 0)
+
+    for item in items:
+        item.add_marker(FOLDERS[folder(item)])
+    items.sort(key=folder)  # stable: within a folder the order stays
+
+
+class Servers(Protocol):
+    """What a test needs to know of the stack, wherever it runs."""
+
+    @property
+    def bootstrap_servers(self) -> str: ...
+
+    @property
+    def database_url(self) -> str: ...
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> random.Random:
+    """Chance of this test's own: the same for the same seed, whatever else runs."""
+    seed = f"{SEED}:{request.node.nodeid}"
+    request.node.add_report_section("setup", "seed", f"ESCROW_TEST_SEED={SEED}")
+    return random.Random(seed)
+
+
+@pytest.fixture(scope="session")
+def stack(request: pytest.FixtureRequest) -> Iterator[Servers]:
+    """One Kafka and one PostgreSQL for the session.
+
+    Embedded; those that the environment names (`ESCROW_KAFKA__BOOTSTRAP_SERVERS`, `ESCROW_DATABASE__URL`)
+    where it does; containers where ESCROW_TEST_STACK=containers.
+    """
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with ExitStack() as until_the_end:
+        with capture.global_and_fixture_disabled(), shown() as report:
+            servers = until_the_end.enter_context(_chosen_stack(report))
+        yield servers
+
+
+def _chosen_stack(report: Report) -> AbstractContextManager[Servers]:
+    match os.environ.get("ESCROW_TEST_STACK", "embedded"):
+        case "containers":
+            from tests.containers import container_stack
+
+            return container_stack()
+        case "embedded":
+            return Stack.from_environment(report=report)
+        case other:
+            raise pytest.UsageError(
+                f"ESCROW_TEST_STACK is 'embedded' or 'containers', not {other!r}"
+            )
+
+
+@pytest.fixture
+def kafka(stack: Servers) -> str:
+    """The bootstrap servers of the session's Kafka. Its topics outlive the test: name them apart."""
+    return stack.bootstrap_servers
+
+
+@pytest.fixture(scope="session")
+def database_template(stack: Servers) -> str:
+    """The name of the database that every test's own database starts as a copy of."""
+    return "template1"
+
+
+@pytest.fixture
+def database_url(stack: Servers, database_template: str) -> Iterator[str]:
+    """A database of this test's own, dropped after it."""
+    name = f"test_{uuid.uuid4().hex}"
+    server = create_engine(stack.database_url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with server.connect() as connection:
+        connection.execute(text(f'CREATE DATABASE "{name}" TEMPLATE "{database_template}"'))
+    yield server.url.set(database=name).render_as_string(hide_password=False)
+    with server.connect() as connection:
+        connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
