@@ -231,4 +231,8 @@ def _java(class_path: str, data_dir: Path) -> tuple[str, ...]:
 
 
 def _new_cluster_id() -> str:
-    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    """22 characters, as Kafka makes them: never with a dash in front, which its own tool takes for an option."""
+    while True:
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if not cluster_id.startswith("-"):
+            return cluster_id
