@@ -41,7 +41,7 @@ class Decided(NamedTuple):
     outcome: Outcome
     code: str | None
     no: int  # decision number within the order; 0 where none was taken
-    chain_head: bytes
+    escrow: Escrow  # the row just after it, with this number and the chain's new head
     parked_no: int | None  # the decision under which a woken or expired fact was parked
     result: Applied | Refused | None  # None for parked facts and dead letters
     changes: tuple[StatusChange, ...] = ()
@@ -73,12 +73,11 @@ def _arrival(order: Order, fact: Fact) -> Decided:
         return _take(order, fact, "arrival", outcome, None)
     escrow = order.escrow
     if escrow.parked >= policy_of(escrow.policy_version).parked_per_order_max:
-        head = escrow.chain_head
-        return Decided(fact, "arrival", "dead_letter", "parking_full", 0, head, None, None)
+        return Decided(fact, "arrival", "dead_letter", "parking_full", 0, escrow, None, None)
     order.escrow = escrow._replace(parked=escrow.parked + 1)
-    no, head = _link(order, fact, "parked", outcome.code)
+    no = _link(order, fact, "parked", outcome.code)
     order.waiting.append(Waiting(no, fact, outcome.code))
-    return Decided(fact, "arrival", "parked", outcome.code, no, head, None, None)
+    return Decided(fact, "arrival", "parked", outcome.code, no, order.escrow, None, None)
 
 
 def _take(
@@ -86,20 +85,22 @@ def _take(
 ) -> Decided:
     """Let an outcome take effect: children, row, the carrier's proof, number and chain."""
     if isinstance(outcome, Refused):
-        no, head = _link(order, fact, "refused", outcome.code)
-        return Decided(fact, step, "refused", outcome.code, no, head, parked_no, outcome)
+        no = _link(order, fact, "refused", outcome.code)
+        return Decided(fact, step, "refused", outcome.code, no, order.escrow, parked_no, outcome)
     old = order.escrow.status
     changes = _evolve(order, outcome)
     if (proof := carrier_proof(order, fact)) is not None:
         changes += _evolve(order, proof)
         outcome = join((outcome, proof))
     assert allowed(old, fact.type, order.escrow.status), f"{old} -> {order.escrow.status}"
-    no, head = _link(order, fact, "applied", outcome.code)
+    no = _link(order, fact, "applied", outcome.code)
+    escrow = order.escrow
     if changes:  # the row that is told of carries the head that proves it
         changes = tuple(
-            StatusChange(was, row._replace(decision_no=no, chain_head=head)) for was, row in changes
+            StatusChange(was, row._replace(decision_no=no, chain_head=escrow.chain_head))
+            for was, row in changes
         )
-    return Decided(fact, step, "applied", outcome.code, no, head, parked_no, outcome, changes)
+    return Decided(fact, step, "applied", outcome.code, no, escrow, parked_no, outcome, changes)
 
 
 def _evolve(order: Order, applied: Applied) -> tuple[StatusChange, ...]:
@@ -112,8 +113,8 @@ def _evolve(order: Order, applied: Applied) -> tuple[StatusChange, ...]:
     return (StatusChange(old.status, applied.escrow),)
 
 
-def _link(order: Order, fact: Fact, outcome: str, code: str | None) -> tuple[int, bytes]:
-    """The next decision number and the chain's next head.
+def _link(order: Order, fact: Fact, outcome: str, code: str | None) -> int:
+    """Take the next decision number, and move the chain's head.
 
     The head is SHA-256 over the previous one, the fact's digest, identity and time, the outcome.
     """
@@ -122,7 +123,7 @@ def _link(order: Order, fact: Fact, outcome: str, code: str | None) -> tuple[int
     said = f"{no}\n{fact.source}\n{fact.id}\n{fact.t}\n{outcome}\n{code or ''}\n"
     head = sha256(escrow.chain_head + fact.digest + said.encode()).digest()
     order.escrow = escrow._replace(decision_no=no, chain_head=head)
-    return no, head
+    return no
 
 
 def _expire(order: Order, t: int) -> Iterator[Decided]:
@@ -135,10 +136,9 @@ def _expire(order: Order, t: int) -> Iterator[Decided]:
     ]
     for waiting in expired:
         _leave(order, waiting)
-        no, head = _link(order, waiting.fact, "dead_letter", "parked_too_long")
-        yield Decided(
-            waiting.fact, "expiry", "dead_letter", "parked_too_long", no, head, waiting.no, None
-        )
+        no = _link(order, waiting.fact, "dead_letter", "parked_too_long")
+        row, code = order.escrow, "parked_too_long"
+        yield Decided(waiting.fact, "expiry", "dead_letter", code, no, row, waiting.no, None)
 
 
 def _wake(order: Order) -> Iterator[Decided | Moved]:

@@ -95,7 +95,7 @@ def _on_escrow(order: Order, fact: Fact, data: _OnEscrow) -> Outcome:
         case ShipmentDispatched() | ShipmentDelivered() | ShipmentLost() | ShipmentReturned():
             return shipments.shipped(order, data)
         case ShipmentCustomsCharged():
-            return shipments.customs_charged(order, data)
+            return shipments.customs_charged(order)
         case PaymentChargedBack():
             return payments.charged_back(order, data)
         case PaymentChargebackClosed():

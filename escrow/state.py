@@ -138,15 +138,7 @@ class Claim(NamedTuple):
     payment_id: str
 
 
-class Customs(NamedTuple):
-    """Customs charges of a shipment: the buyer's, recorded only (P10)."""
-
-    shipment_id: str
-    amount_minor: int
-    currency: str
-
-
-Child = Shipment | Offer | Evidence | Chargeback | Command | Claim | Customs
+Child = Shipment | Offer | Evidence | Chargeback | Command | Claim
 
 
 class Waiting(NamedTuple):
@@ -202,5 +194,3 @@ class Order:
                 self.commands[child.command_id] = child
             case Claim():
                 self.payments[child.payment_id] = self.escrow.order_id
-            case Customs():
-                pass

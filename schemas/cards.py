@@ -39,7 +39,7 @@ def redact(raw: bytes) -> tuple[bytes, bool]:
 
 def redact_text(text: str) -> str:
     """`redact` for text that is kept beside a dead letter."""
-    return redact(text.encode("utf-8", "surrogateescape"))[0].decode("utf-8", "surrogateescape")
+    return redact(text.encode("utf-8", "surrogatepass"))[0].decode("utf-8", "surrogatepass")
 
 
 def _redact_plain(raw: bytes) -> bytes | None:

@@ -50,6 +50,8 @@ class Fact(NamedTuple):
     topic: str
     partition: int
     offset: int
+    salt: bytes | None = None  # with a text: drawn when the fact is stored, erased with it
+    text_digest: bytes | None = None  # SHA-256 over salt and text
 
 
 class Rejected(NamedTuple):
@@ -152,6 +154,21 @@ def _fact(record: Record, sent: Envelope, data: WireModel) -> Fact:
 def fact_digest(type_name: str, payload: bytes) -> bytes:
     """SHA-256 over type and canonical payload: equal for equal facts, whatever their spelling."""
     return sha256(type_name.encode() + b"\n" + payload).digest()
+
+
+def seal(fact: Fact, salt: bytes) -> Fact:
+    """Bind a fact's free text to it by a salted digest: forgotten, it leaves the chain whole."""
+    if fact.text is None:
+        return fact
+    text_digest = sha256(salt + fact.text.encode()).digest()
+    return fact._replace(
+        salt=salt, text_digest=text_digest, digest=sealed_digest(fact.digest, text_digest)
+    )
+
+
+def sealed_digest(digest: bytes, text_digest: bytes | None) -> bytes:
+    """What the hash chain knows of a fact: type and payload, and the text by its salted digest."""
+    return digest if text_digest is None else sha256(digest + text_digest).digest()
 
 
 def _parse(value: bytes | None, sent: Envelope | None) -> dict[str, Any]:

@@ -1,9 +1,8 @@
 """Carriers never move money; what they prove is looked at after every applied fact (RULES 4.2)."""
 
 from escrow.decision import Applied, Outcome
-from escrow.state import Customs, Order, Shipment
+from escrow.state import Order, Shipment
 from schemas.shipments import (
-    ShipmentCustomsCharged,
     ShipmentDelivered,
     ShipmentDispatched,
     ShipmentLost,
@@ -38,8 +37,6 @@ def shipped(order: Order, data: Shipped) -> Outcome:
     return Applied(escrow, children=(new,))
 
 
-def customs_charged(order: Order, data: ShipmentCustomsCharged) -> Outcome:
-    """P10: the buyer's own; recorded, and no shipment comes of it."""
-    return Applied(
-        order.escrow, children=(Customs(data.shipment_id, data.amount_minor, data.currency),)
-    )
+def customs_charged(order: Order) -> Outcome:
+    """P10: the buyer's own; the fact is its record, and no shipment comes of it."""
+    return Applied(order.escrow)

@@ -1,0 +1,199 @@
+"""THE exactly-once step: position, decisions and outbox move in one transaction, or not at all.
+
+A fixed number of statements whatever the batch size, each over arrays. Locks are taken in one
+order everywhere: positions, orders, payment ids, identities, outbox; each sorted.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from consumers.engine.records import Chunk, Partition, record_digest
+from escrow.arrival import Decided, arrive
+from escrow.state import Order
+from escrow.telling import Outgoing, id_conflict_alarm
+from schemas.door import Fact, Record, Rejected, Trust, decode, seal
+from schemas.payments import PaymentCaptured
+from schemas.reasons import OUTCOMES, Outcome
+from storage import batches, outbox
+from storage.batches import BatchRow
+from storage.dead_letters import (
+    DeadLetter,
+    from_fact,
+    from_record,
+    from_rejected,
+    publication,
+    write_dead_letters,
+)
+from storage.decisions import Decisions
+from storage.facts import Known, identity_of, known_identities
+from storage.orders import load_named, load_payments, lock_orders
+from storage.positions import Position, Step, fence
+
+Place = tuple[str, int, int]  # topic, partition, offset
+Ending = tuple[Outcome, str | None]  # outcome and code of one record
+
+
+class Fenced(Exception):
+    """Another worker has taken over some of these partitions; nothing was written."""
+
+    def __init__(self, lost: set[Partition]) -> None:
+        super().__init__(f"taken over by another worker: {sorted(lost)}")
+        self.lost = lost
+
+
+class Job(NamedTuple):
+    """What stays the same from batch to batch of one stage."""
+
+    stage: str
+    cluster_id: str
+    trust: Trust | None = None
+
+
+def run_batch(
+    connection: Connection,
+    job: Job,
+    positions: Mapping[Partition, Position],
+    chunk: Chunk,
+    not_storable: frozenset[Place] = frozenset(),
+) -> Counter[Ending]:
+    """Decide the chunk and move the positions to its ends, in one transaction.
+
+    `not_storable` names records that the database has refused before. Returns the number of
+    records by ending. Raises Fenced, or the database's error: then nothing has happened.
+    """
+    taken = [_decode(job, record, not_storable) for record in chunk.records]
+    facts = [fact for fact in taken if isinstance(fact, Fact)]
+    with connection.begin():
+        _fence(connection, job.stage, positions, chunk)
+        payments: dict[str, str] = {}
+        order_ids = {fact.order_id for fact in facts if fact.order_id is not None}
+        orders = lock_orders(connection, order_ids, payments)
+        # in later statements than the lock's, so that nothing read here can be stale
+        load_named(connection, orders, facts)
+        payments.update(load_payments(connection, _payment_ids(facts)))
+        known = known_identities(connection, {identity_of(fact) for fact in facts})
+        batch = _Batch(job.stage, orders, known)
+        for record, fact in zip(chunk.records, taken, strict=True):
+            batch.take(record, fact)
+        batch.decisions.write(connection)
+        letters = write_dead_letters(connection, job.cluster_id, batch.letters)
+        outbox.append(connection, batch.messages(job.cluster_id, letters))
+        batches.append(connection, batch.rows(positions, chunk))
+    return batch.endings
+
+
+class _Batch:
+    """The decisions of one batch, record by record, in offset order."""
+
+    def __init__(self, stage: str, orders: dict[str, Order], known: dict[bytes, Known]) -> None:
+        self.decisions = Decisions(orders)
+        self.letters: list[DeadLetter] = []
+        self.endings: Counter[Ending] = Counter()
+        self._stage = stage
+        self._orders = orders
+        self._known = known
+        self._alarms: dict[Place, Outgoing] = {}
+        self._counts: Counter[tuple[str, int, Outcome]] = Counter()
+
+    def take(self, record: Record, fact: Fact | Rejected) -> None:
+        """Decide one record: every record has exactly one outcome."""
+        if isinstance(fact, Rejected):
+            outcome, code = self._reject(fact)
+        else:
+            identity = identity_of(fact)
+            known = self._known.get(identity)
+            if known is None:
+                outcome, code = self._decide(record, fact, identity)
+            elif known.same(fact):
+                outcome, code = "duplicate", None
+            else:
+                outcome, code = self._conflict(record, fact)
+        self.endings[outcome, code] += 1
+        self._counts[record.topic, record.partition, outcome] += 1
+
+    def _reject(self, rejected: Rejected) -> Ending:
+        self.letters.append(from_rejected(self._stage, rejected))
+        return "dead_letter", rejected.code
+
+    def _conflict(self, record: Record, fact: Fact) -> Ending:
+        self.letters.append(from_record(self._stage, record, fact, "id_conflict"))
+        self._alarms[record.topic, record.partition, record.offset] = id_conflict_alarm(fact)
+        return "dead_letter", "id_conflict"
+
+    def _decide(self, record: Record, fact: Fact, identity: bytes) -> Ending:
+        sealed = seal(fact, os.urandom(16)) if fact.text is not None else fact
+        ending: Ending = ("applied", None)
+        if sealed.order_id is None:
+            self.decisions.add_report(sealed)
+        else:
+            order = self._orders[sealed.order_id]
+            steps = arrive(order, sealed)
+            self.decisions.add(order, steps)
+            for step in steps:
+                if isinstance(step, Decided):
+                    if step.step == "arrival":
+                        ending = step.outcome, step.code
+                    elif step.outcome == "dead_letter":
+                        self.letters.append(from_fact(self._stage, step.fact, "parked_too_long"))
+        if ending[0] == "dead_letter":  # `parking_full` leaves no identity behind
+            self.letters.append(from_record(self._stage, record, fact, "parking_full"))
+        else:
+            self._known[identity] = Known(fact.digest[:16], sealed.salt, sealed.text_digest)
+            self.decisions.identities.append((identity, self._known[identity]))
+        return ending
+
+    def messages(self, cluster_id: str, letters: list[DeadLetter]) -> Iterator[Outgoing]:
+        """All that is to be sent: decisions, then the dead letters that are new, and alarms."""
+        yield from self.decisions.messages
+        for letter in letters:
+            yield publication(cluster_id, letter)
+            alarm = self._alarms.get((letter.topic, letter.partition, letter.offset))
+            if alarm is not None:
+                yield alarm
+
+    def rows(self, positions: Mapping[Partition, Position], chunk: Chunk) -> Iterator[BatchRow]:
+        """One row a partition for the record of batches."""
+        for (topic, partition), end in sorted(chunk.ends.items()):
+            position = positions[topic, partition]
+            counts = (self._counts[topic, partition, outcome] for outcome in OUTCOMES)
+            yield BatchRow(
+                self._stage, topic, partition, position.epoch, position.next_offset, end, *counts
+            )
+
+
+def _decode(job: Job, record: Record, not_storable: frozenset[Place]) -> Fact | Rejected:
+    if (record.topic, record.partition, record.offset) in not_storable:
+        return Rejected("not_storable", "the database refused it", record)
+    return decode(record, job.trust)
+
+
+def _payment_ids(facts: list[Fact]) -> set[str]:
+    return {fact.data.payment_id for fact in facts if isinstance(fact.data, PaymentCaptured)}
+
+
+def _fence(
+    connection: Connection, stage: str, positions: Mapping[Partition, Position], chunk: Chunk
+) -> None:
+    """Move the positions, or raise Fenced with those that are no longer ours."""
+    last: dict[Partition, Record] = {}
+    t_max: dict[Partition, int] = {}
+    for record in chunk.records:
+        partition = (record.topic, record.partition)
+        last[partition] = record
+        t_max[partition] = max(t_max.get(partition, -1), record.timestamp_ms)
+    steps = []
+    for partition, end in sorted(chunk.ends.items()):
+        position = positions[partition]
+        place = (*partition, position.epoch, position.next_offset, end)
+        if partition in last:
+            record = last[partition]
+            steps.append(Step(*place, record.offset, record_digest(record), t_max[partition]))
+        else:
+            steps.append(Step(*place, None, None, -1))
+    lost = chunk.ends.keys() - fence(connection, stage, steps)
+    if lost:
+        raise Fenced(set(lost))

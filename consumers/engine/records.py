@@ -1,0 +1,46 @@
+"""What a stage takes on at once: records in offset order, and where each partition then stands."""
+
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import NamedTuple
+
+from schemas.door import Record
+
+Partition = tuple[str, int]  # topic, partition
+
+
+class Chunk(NamedTuple):
+    """Records to decide in one transaction; a chunk can be cut anywhere.
+
+    `ends` holds the next offset of each partition once the chunk is done. It can lie beyond the
+    last record, and a partition can have no record at all: transaction markers take offsets too.
+    """
+
+    records: Sequence[Record]
+    ends: Mapping[Partition, int]
+
+    def halves(self) -> tuple["Chunk", "Chunk"]:
+        """Two chunks that together are this one; for at least two records."""
+        middle = len(self.records) // 2
+        first, second = self.records[:middle], self.records[middle:]
+        later = {(record.topic, record.partition) for record in second}
+        ends = {partition: end for partition, end in self.ends.items() if partition not in later}
+        for record in first:
+            partition = (record.topic, record.partition)
+            if partition in later:
+                ends[partition] = record.offset + 1
+        return Chunk(first, ends), Chunk(second, {p: self.ends[p] for p in later})
+
+    def without(self, partitions: set[Partition]) -> "Chunk":
+        """What is left once these partitions are no longer ours."""
+        return Chunk(
+            [r for r in self.records if (r.topic, r.partition) not in partitions],
+            {p: end for p, end in self.ends.items() if p not in partitions},
+        )
+
+
+def record_digest(record: Record) -> bytes:
+    """SHA-256 by which a record read again is known to be the same one."""
+    key, value = record.key or b"", record.value or b""
+    sizes = f"{len(key)} {len(value)} {record.timestamp_ms} "
+    return sha256(sizes.encode() + key + value).digest()

@@ -1,0 +1,97 @@
+"""Connections on which nothing can wait for ever, and what each database error asks of a stage.
+
+`fsync` and `synchronous_commit` stay on: what is committed stays committed.
+"""
+
+from enum import Enum
+from typing import Any, Final
+
+from psycopg import Connection as DriverConnection
+from psycopg import Error as DriverError
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
+
+LOCK_TIMEOUT_MS: Final = 4_000
+STATEMENT_TIMEOUT_MS: Final = 10_000
+IDLE_IN_TRANSACTION_TIMEOUT_MS: Final = 5_000
+
+# Every statement of a stage is a look-up by key. Plans made while tables were small must not
+# turn into scans of big ones, so scans and hash joins are priced out.
+_SESSION: Final = (
+    f"SET lock_timeout = {LOCK_TIMEOUT_MS}",
+    f"SET statement_timeout = {STATEMENT_TIMEOUT_MS}",
+    f"SET idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION_TIMEOUT_MS}",
+    "SET jit = off",
+)
+_KEY_LOOKUPS_ONLY: Final = (
+    "SET enable_seqscan = off",
+    "SET enable_hashjoin = off",
+    "SET enable_mergejoin = off",
+)
+
+
+def stage_engine(url: str, *, name: str = "escrow") -> Engine:
+    """An engine for one stage, relay or ticker: one connection, short timeouts, key look-ups."""
+    return _engine(url, name, (*_SESSION, *_KEY_LOOKUPS_ONLY), pool_size=1)
+
+
+def reading_engine(url: str, *, name: str = "escrow-read") -> Engine:
+    """An engine for people's questions: pages, reports, audit. Planner as it comes, no timeouts."""
+    return _engine(url, name, ("SET jit = off",), pool_size=4)
+
+
+def _engine(url: str, name: str, settings: tuple[str, ...], pool_size: int) -> Engine:
+    engine = create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        hide_parameters=True,  # no one's data in a traceback
+        connect_args={"application_name": name, "connect_timeout": 5},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: DriverConnection[Any], _record: Any) -> None:
+        with connection.cursor() as cursor:
+            for setting in settings:
+                cursor.execute(setting.encode())
+        connection.commit()
+
+    return engine
+
+
+def driver(connection: Connection) -> DriverConnection[Any]:
+    """The psycopg connection under a SQLAlchemy one, in the same transaction: for COPY."""
+    raw: DriverConnection[Any] | None = connection.connection.driver_connection
+    assert raw is not None, "the connection is closed"
+    return raw
+
+
+class Remedy(Enum):
+    """What a database error asks for (DESIGN 3)."""
+
+    RETRY = "retry"  # the whole transaction, as it was
+    HALVE = "halve"  # it took too long: the same with half the batch
+    BISECT = "bisect"  # a value that cannot be stored: find it, make it a dead letter
+    UNKNOWN = "unknown"  # the connection went: whether it committed must be looked up
+    STOP = "stop"  # our own bug, or something only a person can mend
+
+
+_RACES: Final = ("pk_identities", "pk_payments", "pk_supplier_reports")
+
+
+def remedy(error: DBAPIError | DriverError) -> Remedy:
+    """Choose by SQLSTATE; whatever is not named stops the stage."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    sqlstate = getattr(cause, "sqlstate", None)
+    if sqlstate is None or sqlstate.startswith("08") or sqlstate in ("57P01", "57P02", "57P03"):
+        return Remedy.UNKNOWN
+    if sqlstate == "57014":
+        return Remedy.HALVE
+    if sqlstate in {"25P03", "55P03"} or sqlstate[:2] in ("40", "53", "57", "58"):
+        return Remedy.RETRY
+    if sqlstate[:2] in ("22", "54"):
+        return Remedy.BISECT
+    diagnostics = getattr(cause, "diag", None)
+    if sqlstate == "23505" and getattr(diagnostics, "constraint_name", None) in _RACES:
+        return Remedy.RETRY
+    return Remedy.STOP

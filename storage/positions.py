@@ -1,0 +1,158 @@
+"""How far a stage has read is a row, moved in the same commit as what was read.
+
+Only the holder of the row's epoch can move it, and only from where it thinks it stands: a stale
+worker loses in SQL.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from sqlalchemy import Connection
+
+from storage.rows import execute, fetch
+
+
+class Position(NamedTuple):
+    """Where one stage stands in one partition, and under which epoch."""
+
+    topic: str
+    partition: int
+    cluster_id: str
+    epoch: int
+    next_offset: int
+    last_offset: int | None
+    last_digest: bytes | None
+
+
+class Step(NamedTuple):
+    """One batch's way in one partition: from `expected` to `next_offset`, under `epoch`."""
+
+    topic: str
+    partition: int
+    epoch: int
+    expected: int
+    next_offset: int
+    last_offset: int | None  # None: no record in between, markers only
+    last_digest: bytes | None
+    t_max: int  # largest record timestamp in it; -1 if none
+
+
+_TAKE_EPOCH: Final = """
+INSERT INTO consumer_positions AS p
+  (stage, topic, partition, cluster_id, epoch, next_offset)
+VALUES (%(stage)s, %(topic)s, %(partition)s, %(cluster_id)s, 1, %(start)s)
+ON CONFLICT (stage, topic, partition) DO UPDATE SET epoch = p.epoch + 1
+RETURNING topic, partition, cluster_id, epoch, next_offset, last_offset, last_digest
+"""
+
+_LOCK: Final = """
+SELECT p.topic FROM consumer_positions p
+JOIN unnest(%(topics)b::text[], %(partitions)b::int[]) AS s(topic, partition)
+  ON p.topic = s.topic AND p.partition = s.partition
+WHERE p.stage = %(stage)b
+ORDER BY p.topic, p.partition FOR UPDATE OF p
+"""
+
+_FENCE: Final = """
+UPDATE consumer_positions p
+SET next_offset = s.next_offset,
+    last_offset = coalesce(s.last_offset, p.last_offset),
+    last_digest = coalesce(s.last_digest, p.last_digest),
+    t_max = greatest(p.t_max, s.t_max)
+FROM unnest(%(topics)b::text[], %(partitions)b::int[], %(epochs)b::bigint[], %(expected)b::bigint[],
+  %(next_offsets)b::bigint[], %(last_offsets)b::bigint[], %(last_digests)b::bytea[],
+  %(t_max)b::bigint[])
+  AS s(topic, partition, epoch, expected, next_offset, last_offset, last_digest, t_max)
+WHERE p.stage = %(stage)b AND p.topic = s.topic AND p.partition = s.partition
+  AND p.epoch = s.epoch AND p.next_offset = s.expected
+RETURNING p.topic, p.partition
+"""
+
+_READ: Final = """
+SELECT topic, partition, cluster_id, epoch, next_offset, last_offset, last_digest
+FROM consumer_positions WHERE stage = %(stage)b ORDER BY topic, partition
+"""
+
+_FORWARD: Final = """
+UPDATE consumer_positions SET next_offset = %(next_offset)s, epoch = epoch + 1,
+  cluster_id = %(cluster_id)s, last_offset = NULL, last_digest = NULL
+WHERE stage = %(stage)s AND topic = %(topic)s AND partition = %(partition)s
+"""
+
+_NOW: Final = "SELECT coalesce(max(t_max), -1) FROM consumer_positions"
+
+
+def take_epoch(
+    connection: Connection, stage: str, topic: str, partition: int, cluster_id: str, start: int = 0
+) -> Position:
+    """Become the one writer of this position; waits for a predecessor's open transaction.
+
+    A missing row is created once, at `start`.
+    """
+    rows = fetch(
+        connection,
+        _TAKE_EPOCH,
+        stage=stage,
+        topic=topic,
+        partition=partition,
+        cluster_id=cluster_id,
+        start=start,
+    )
+    return Position(*rows[0])
+
+
+def fence(connection: Connection, stage: str, steps: Sequence[Step]) -> set[tuple[str, int]]:
+    """Lock and move the positions; returns the partitions that are still ours.
+
+    Anything missing in the answer was taken over: roll back and go on without it.
+    """
+    topics = [step.topic for step in steps]
+    partitions = [step.partition for step in steps]
+    fetch(connection, _LOCK, stage=stage, topics=topics, partitions=partitions)
+    moved = fetch(
+        connection,
+        _FENCE,
+        stage=stage,
+        topics=topics,
+        partitions=partitions,
+        epochs=[step.epoch for step in steps],
+        expected=[step.expected for step in steps],
+        next_offsets=[step.next_offset for step in steps],
+        last_offsets=[step.last_offset for step in steps],
+        last_digests=[step.last_digest for step in steps],
+        t_max=[step.t_max for step in steps],
+    )
+    return {(topic, partition) for topic, partition in moved}
+
+
+def read(connection: Connection, stage: str) -> list[Position]:
+    """Where the stage stands in each of its partitions."""
+    return [Position(*row) for row in fetch(connection, _READ, stage=stage)]
+
+
+def put(
+    connection: Connection,
+    stage: str,
+    topic: str,
+    partition: int,
+    cluster_id: str,
+    next_offset: int,
+) -> bool:
+    """An operator's decision to go on from `next_offset`; ends the running worker's epoch."""
+    return (
+        execute(
+            connection,
+            _FORWARD,
+            stage=stage,
+            topic=topic,
+            partition=partition,
+            cluster_id=cluster_id,
+            next_offset=next_offset,
+        )
+        == 1
+    )
+
+
+def decided_until(connection: Connection) -> int:
+    """The largest record timestamp decided so far, ms: the ticker's now under CreateTime."""
+    return int(fetch(connection, _NOW)[0][0])

@@ -1,0 +1,485 @@
+"""Every table, with each invariant also as a CHECK or a unique key: a row that lies cannot exist.
+
+Ids compare by bytes (`COLLATE "C"`), so that all writers sort, and lock, in one order. No foreign
+keys: the locks on orders say who may write. Two tables are global, `identities` and `payments`;
+every other key of an order's data begins with the order id, so that tables can be distributed.
+"""
+
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    Sequence,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from escrow.postings import ACCOUNTS
+from schemas.reasons import OUTCOMES
+
+metadata: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+# One sequence for all accepted facts: taken while the order is locked, it puts what was decided
+# about any two facts that can know of each other into the order in which it was decided.
+fact_seq: Final = Sequence("fact_seq", metadata=metadata)
+
+
+def _id(name: str, **options: Any) -> Column[str]:
+    return Column(name, Text(collation="C"), **{"nullable": False, **options})
+
+
+def _minor(name: str, **options: Any) -> Column[int]:
+    return Column(name, BigInteger, nullable=False, **options)
+
+
+def _seq() -> Column[int]:
+    return Column("seq", BigInteger, fact_seq, server_default=fact_seq.next_value(), nullable=False)
+
+
+def _one_of(column: str, values: tuple[str, ...], name: str) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=name)
+
+
+# The order: money, status, what is open. `status` null: no escrow yet, the row is only a lock.
+# fillfactor leaves room for HOT updates; no index but the key, so that every update can be one.
+escrows: Final = Table(
+    "escrows",
+    metadata,
+    _id("order_id", primary_key=True),
+    Column("status", Text),
+    Column("frozen_from", Text),
+    Column("policy_version", Integer),
+    _id("payment_id", nullable=True),
+    _id("buyer_id", server_default=""),
+    _id("supplier_id", server_default=""),
+    Column("currency", Text, nullable=False, server_default=""),
+    _minor("captured_minor", server_default="0"),
+    _minor("held_minor", server_default="0"),
+    _minor("refunded_minor", server_default="0"),
+    _minor("paid_out_minor", server_default="0"),
+    _minor("charged_back_minor", server_default="0"),
+    _minor("supplier_debt_minor", server_default="0"),
+    Column("loss_minor", Numeric(40, 0), nullable=False, server_default="0"),
+    _id("request_id", nullable=True),
+    Column("request_reason", Text),
+    _id("offer_id", nullable=True),
+    Column("offer_by", Text),
+    Column("offer_minor", BigInteger),
+    Column("first_requested_at", BigInteger),
+    Column("shipments_known", Integer, nullable=False, server_default="0"),
+    Column("shipments_failed", Integer, nullable=False, server_default="0"),
+    Column("chargebacks_open", Integer, nullable=False, server_default="0"),
+    Column("decided_by", Text),
+    Column("ruling_outcome", Text),
+    Column("ruling_minor", BigInteger),
+    Column("refund_commands", Integer, nullable=False, server_default="0"),
+    Column("payout_commands", Integer, nullable=False, server_default="0"),
+    Column("parked", Integer, nullable=False, server_default="0"),
+    Column("decision_no", Integer, nullable=False, server_default="0"),
+    Column("chain_head", LargeBinary, nullable=False, server_default=text("''::bytea")),
+    CheckConstraint(
+        "captured_minor = held_minor + refunded_minor + paid_out_minor + charged_back_minor",
+        name="money_adds_up",
+    ),
+    CheckConstraint(
+        "held_minor >= 0 AND refunded_minor >= 0 AND paid_out_minor >= 0"
+        " AND charged_back_minor >= 0 AND loss_minor >= 0"
+        " AND supplier_debt_minor BETWEEN 0 AND paid_out_minor",
+        name="money_is_not_negative",
+    ),
+    CheckConstraint(
+        "CASE status"
+        " WHEN 'HELD' THEN held_minor > 0 AND request_id IS NULL"
+        " WHEN 'DISPUTED' THEN held_minor > 0 AND request_id IS NOT NULL"
+        " WHEN 'IN_MEDIATION' THEN held_minor > 0 AND request_id IS NOT NULL"
+        " WHEN 'FROZEN' THEN held_minor > 0 AND frozen_from IS NOT NULL AND chargebacks_open > 0"
+        " WHEN 'RELEASED' THEN held_minor = 0 AND refunded_minor = 0 AND decided_by IS NOT NULL"
+        " WHEN 'REFUNDED' THEN held_minor = 0 AND paid_out_minor = 0 AND decided_by IS NOT NULL"
+        " WHEN 'SPLIT' THEN held_minor = 0 AND refunded_minor > 0 AND paid_out_minor > 0"
+        "  AND decided_by IS NOT NULL"
+        " WHEN 'CHARGED_BACK' THEN charged_back_minor = captured_minor"
+        "  AND decided_by = 'card_network'"
+        " WHEN 'NOT_PROTECTED' THEN captured_minor = 0"
+        " ELSE status IS NULL AND captured_minor = 0 END",
+        name="status_fits_money",
+    ),
+    CheckConstraint("shipments_failed BETWEEN 0 AND shipments_known", name="shipments_counted"),
+    CheckConstraint("(status = 'FROZEN') = (frozen_from IS NOT NULL)", name="frozen_from_where"),
+    CheckConstraint("parked >= 0 AND chargebacks_open >= 0", name="counts_not_negative"),
+    postgresql_with={"fillfactor": 60},
+)
+
+# Facts, once each, with the outcome of their arrival; append-only. Free text lies in `fact_texts`.
+facts: Final = Table(
+    "facts",
+    metadata,
+    _seq(),
+    _id("order_id", primary_key=True),
+    Column("decision_no", Integer, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("t", BigInteger, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("offset", BigInteger, nullable=False),
+    Column("payload", Text, nullable=False),  # canonical JSON, as the identity's digest saw it
+    Column("text_digest", LargeBinary),  # salted SHA-256 of the free text, if there is one
+    Column("attributes", JSONB),  # CloudEvents time and extensions, if there are any
+    Column("outcome", Text, nullable=False),
+    Column("code", Text),
+    _one_of("outcome", OUTCOMES[:3], "outcome"),
+)
+
+# Notes and rationales, which can be forgotten: the chain knows their salted digest only.
+fact_texts: Final = Table(
+    "fact_texts",
+    metadata,
+    _id("order_id", primary_key=True),
+    Column("decision_no", Integer, primary_key=True),
+    Column("salt", LargeBinary, nullable=False),
+    Column("text", Text, nullable=False),
+)
+
+# What became of a parked fact: woken (applied or refused) or expired; append-only.
+resolutions: Final = Table(
+    "resolutions",
+    metadata,
+    _id("order_id", primary_key=True),
+    Column("decision_no", Integer, primary_key=True),
+    Column("parked_no", Integer, nullable=False),  # the decision under which it was parked
+    Column("outcome", Text, nullable=False),
+    Column("code", Text),
+    _one_of("outcome", ("applied", "refused", "dead_letter"), "outcome"),
+)
+
+# Who has said what before: 16 bytes of SHA-256 over source and id, and over type and payload.
+identities: Final = Table(
+    "identities",
+    metadata,
+    Column("identity", LargeBinary, primary_key=True),
+    Column("digest", LargeBinary, nullable=False),
+    Column("salt", LargeBinary),  # with free text: its salt and salted digest
+    Column("text_digest", LargeBinary),
+)
+
+# Facts that wait; a work table, rows leave it. `expires_at` null: a ruling waits for ever.
+parked: Final = Table(
+    "parked",
+    metadata,
+    _id("order_id", primary_key=True),
+    Column("decision_no", Integer, primary_key=True),
+    Column("code", Text, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("ticks", Integer, nullable=False, server_default="0"),  # deadlines sent for it so far
+    Column("ticked_at", BigInteger),  # the ticker's now at the last of them, until it is decided
+    Index("ix_parked_expires_at", "expires_at"),  # the ticker asks for the next ones
+)
+
+# Payment ids that applied captures have used, over all orders.
+payments: Final = Table(
+    "payments",
+    metadata,
+    _id("payment_id", primary_key=True),
+    _id("order_id"),
+)
+
+shipments: Final = Table(
+    "shipments",
+    metadata,
+    _id("order_id", primary_key=True),
+    _id("shipment_id", primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("cause", Text),
+    _one_of("state", ("dispatched", "delivered", "lost", "returned"), "state"),
+    CheckConstraint("(state = 'returned') = (cause IS NOT NULL)", name="cause_of_a_return"),
+)
+
+# Requests are their own first offers, so that one id is used once for either.
+offers: Final = Table(
+    "offers",
+    metadata,
+    _id("order_id", primary_key=True),
+    _id("offer_id", primary_key=True),
+    _id("request_id"),
+    Column("by", Text, nullable=False),
+    _minor("amount_minor"),
+    Column("t", BigInteger, nullable=False),
+)
+
+evidence: Final = Table(
+    "evidence",
+    metadata,
+    _id("order_id", primary_key=True),
+    _id("evidence_id", primary_key=True),
+    Column("by", Text, nullable=False),
+    Column("sha256", Text(collation="C"), nullable=False),
+    Column("late", Boolean, nullable=False),
+    Column("t", BigInteger, nullable=False),
+    UniqueConstraint("order_id", "by", "sha256"),
+)
+
+chargebacks: Final = Table(
+    "chargebacks",
+    metadata,
+    _id("order_id", primary_key=True),
+    _id("chargeback_id", primary_key=True),
+    _id("payment_id"),
+    _minor("amount_minor"),
+    Column("currency", Text, nullable=False),
+    Column("matching", Boolean, nullable=False),
+    Column("state", Text, nullable=False),
+    _one_of("state", ("open", "won", "lost"), "state"),
+)
+
+# Orders to gateways and how far they got; `decision_no`, `n` say in which order they were decided.
+commands: Final = Table(
+    "commands",
+    metadata,
+    _id("order_id", primary_key=True),
+    _id("command_id", primary_key=True),
+    Column("decision_no", Integer, nullable=False),
+    Column("n", SmallInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    _id("payment_id"),
+    _id("party_id"),
+    _minor("amount_minor"),
+    Column("currency", Text, nullable=False),
+    Column("decided_by", Text),
+    Column("cause_source", Text, nullable=False),
+    Column("cause_id", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("failures", Integer, nullable=False),
+    _id("reissue_id", nullable=True),
+    Column("asked_at", BigInteger, nullable=False),
+    Column("status_asked_at", BigInteger),  # when a silent one was last asked about
+    CheckConstraint("amount_minor > 0", name="amount_is_positive"),
+    _one_of("state", ("PENDING", "ACCEPTED", "SETTLED", "FAILED", "RETURNED"), "state"),
+    # one settlement an order, with at most one refund and one payout in it
+    Index(
+        "uq_commands_settlement",
+        "order_id",
+        "kind",
+        unique=True,
+        postgresql_where=text("purpose = 'settlement'"),
+    ),
+    # the ticker looks for silent ones
+    Index(
+        "ix_commands_open",
+        "asked_at",
+        postgresql_where=text("state IN ('PENDING', 'ACCEPTED')"),
+    ),
+)
+
+# Commands that a person must look at before they may be sent.
+command_holds: Final = Table(
+    "command_holds",
+    metadata,
+    _id("order_id", primary_key=True),
+    _id("command_id", primary_key=True),
+    Column("reason", Text, nullable=False),
+)
+
+# Double entry: one row a movement, so that it cannot be unbalanced; append-only.
+postings: Final = Table(
+    "postings",
+    metadata,
+    _id("order_id", primary_key=True),
+    Column("decision_no", Integer, primary_key=True),
+    Column("n", SmallInteger, primary_key=True),
+    Column("debit", Text, nullable=False),
+    Column("credit", Text, nullable=False),
+    _minor("amount_minor"),
+    Column("currency", Text, nullable=False),
+    CheckConstraint("amount_minor > 0 AND debit <> credit", name="moves_something"),
+    _one_of("debit", ACCOUNTS, "debit"),
+    _one_of("credit", ACCOUNTS, "credit"),
+)
+
+# Each batch appends what it changed; the ticker folds them into `totals` for gauges and pages.
+total_deltas: Final = Table(
+    "total_deltas",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("status", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("orders", BigInteger, nullable=False),
+    *(
+        Column(name, Numeric(40, 0), nullable=False)
+        for name in ("captured", "held", "refunded", "paid_out", "charged_back", "debt", "loss")
+    ),
+)
+totals: Final = Table(
+    "totals",
+    metadata,
+    Column("status", Text, primary_key=True),
+    Column("currency", Text, primary_key=True),
+    Column("orders", BigInteger, nullable=False),
+    *(
+        Column(name, Numeric(40, 0), nullable=False)
+        for name in ("captured", "held", "refunded", "paid_out", "charged_back", "debt", "loss")
+    ),
+)
+
+# What must still be sent. Unsent rows by partial index, never a cursor over ids; the id is taken
+# while the order is locked, so that within an order (hence a slice) ids follow decisions.
+outbox: Final = Table(
+    "outbox",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("slice", SmallInteger, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("sent_id", Text, nullable=False),  # CloudEvents id, deterministic
+    Column("t", BigInteger, nullable=False),  # record timestamp, ms
+    Column("payload", Text, nullable=False),
+    Column("command_id", Text),  # set where a hold may stop it
+    Column("attributes", JSONB),  # extensions carried along, such as a trace
+    Column("sent_at", DateTime(timezone=True)),
+    Index("ix_outbox_unsent", "slice", "id", postgresql_where=text("sent_at IS NULL")),
+)
+outbox_slices: Final = Table(
+    "outbox_slices",
+    metadata,
+    Column("slice", SmallInteger, primary_key=True),
+    Column("epoch", BigInteger, nullable=False, server_default="0"),
+)
+
+# The truth about how far a stage has read; the fence is its epoch.
+consumer_positions: Final = Table(
+    "consumer_positions",
+    metadata,
+    Column("stage", Text, primary_key=True),
+    Column("topic", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("cluster_id", Text, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("next_offset", BigInteger, nullable=False),
+    Column("last_offset", BigInteger),  # the last record read, and its digest:
+    Column("last_digest", LargeBinary),  # to see that the log is still the same log
+    Column("t_max", BigInteger, nullable=False, server_default="-1"),  # largest timestamp decided
+    CheckConstraint("next_offset >= 0", name="offset_not_negative"),
+    postgresql_with={"fillfactor": 50},
+)
+
+# One row a partition and batch: each record has exactly one outcome; append-only.
+batches: Final = Table(
+    "batches",
+    metadata,
+    Column("stage", Text, primary_key=True),
+    Column("topic", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("epoch", BigInteger, primary_key=True),
+    Column("first_offset", BigInteger, primary_key=True),
+    Column("next_offset", BigInteger, nullable=False),
+    *(Column(f"{outcome}", Integer, nullable=False) for outcome in OUTCOMES),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+# Records that an operator must look at, redacted; the same record never makes a second row.
+dead_letters: Final = Table(
+    "dead_letters",
+    metadata,
+    Column("cluster_id", Text, primary_key=True),
+    Column("topic", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("offset", BigInteger, primary_key=True),
+    Column("stage", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("order_id", Text),  # for those that got past the door
+    Column("type", Text),
+    Column("source", Text),
+    Column("id", Text),
+    Column("t", BigInteger, nullable=False),
+    Column("key", Text),
+    Column("headers", JSONB, nullable=False),
+    Column("value", LargeBinary),
+    Column("value_bytes", Integer),  # of the original
+    Column("value_sha256", LargeBinary),  # of the original
+    Column("cut", Boolean, nullable=False),
+    Column("redacted", Boolean, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Index("ix_dead_letters_at", "at"),
+)
+
+# What operators did about dead letters; append-only.
+dead_letter_actions: Final = Table(
+    "dead_letter_actions",
+    metadata,
+    Column("action_no", BigInteger, Identity(always=True), primary_key=True),
+    Column("cluster_id", Text, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("offset", BigInteger, nullable=False),
+    Column("action", Text, nullable=False),  # replayed | replayed_edited
+    Column("operator_id", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("new_id", Text),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Index("ix_dead_letter_actions_letter", "topic", "partition", "offset"),
+)
+
+# When mediation becomes available, one row an open request; park limits are in `parked`.
+deadlines: Final = Table(
+    "deadlines",
+    metadata,
+    _id("order_id", primary_key=True),
+    _id("request_id", primary_key=True),
+    Column("due_at", BigInteger, nullable=False),
+    Column("ticks", Integer, nullable=False, server_default="0"),
+    Column("ticked_at", BigInteger),
+    Index("ix_deadlines_due_at", "due_at"),
+)
+
+# Buyers' reports of suppliers who asked for payment outside escrow; they concern no order.
+supplier_reports: Final = Table(
+    "supplier_reports",
+    metadata,
+    _seq(),
+    Column("source", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    _id("supplier_id"),
+    _id("report_id"),
+    Column("t", BigInteger, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("offset", BigInteger, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("text", Text),
+    Index("ix_supplier_reports_supplier_id", "supplier_id"),
+)
+
+# History: a trigger refuses UPDATE and DELETE on these.
+APPEND_ONLY: Final = (
+    facts,
+    resolutions,
+    postings,
+    batches,
+    dead_letter_actions,
+)
