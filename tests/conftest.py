@@ -5,13 +5,14 @@ import random
 import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
-from typing import Final, Protocol
+from typing import Final
 
 import pytest
 from sqlalchemy import NullPool, create_engine, text
 
 from ops.local.progress import Report, shown
 from ops.local.stack import Stack
+from tests.servers import Servers
 
 FOLDERS: Final = ("unit", "integration", "acceptance")  # the order in which they run
 SEED: Final = int(os.environ.get("ESCROW_TEST_SEED") or random.SystemRandom().randrange(2**32))
@@ -23,22 +24,12 @@ def pytest_report_header() -> str:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def folder(item: pytest.Item) -> int:
-        parts = item.path.parts
+        parts = item.path.relative_to(item.config.rootpath).parts
         return next((FOLDERS.index(name) for name in FOLDERS if name in parts), 0)
 
     for item in items:
         item.add_marker(FOLDERS[folder(item)])
     items.sort(key=folder)  # stable: within a folder the order stays
-
-
-class Servers(Protocol):
-    """What a test needs to know of the stack, wherever it runs."""
-
-    @property
-    def bootstrap_servers(self) -> str: ...
-
-    @property
-    def database_url(self) -> str: ...
 
 
 @pytest.fixture
