@@ -1,1 +1,1 @@
-"""The doors: one thin declarative file a stage."""
+"""The doors: one thin file a stage, and the engine behind them."""

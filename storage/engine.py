@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from psycopg import Connection as DriverConnection
 from psycopg import Error as DriverError
+from psycopg import OperationalError as DriverOperationalError
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
@@ -64,6 +65,10 @@ def driver(connection: Connection) -> DriverConnection[Any]:
     raw: DriverConnection[Any] | None = connection.connection.driver_connection
     assert raw is not None, "the connection is closed"
     return raw
+
+
+# What a lost connection raises outside a batch: the caller connects anew.
+CONNECTION_LOST: Final = (DriverOperationalError, DBAPIError)
 
 
 class Remedy(Enum):

@@ -1,0 +1,169 @@
+"""Configuration comes from the environment, is checked as a whole, and no secret of it is shown.
+
+Outside the profile `local` nothing starts without TLS, source rules and the broker's own clock.
+Names: `ESCROW_<FIELD>`, or `ESCROW_<SECTION>__<FIELD>` with two underscores.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from consumers.engine.connections import (
+    MASK,
+    DatabaseSettings,
+    KafkaSettings,
+    Section,
+    is_loopback,
+)
+
+PREFIX: Final = "ESCROW_"
+
+Profile = Literal["local", "production"]
+TimestampType = Literal["LogAppendTime", "CreateTime"]
+Port = Annotated[int, Field(ge=0, le=65_535)]
+
+
+class ConfigError(Exception):
+    """The configuration is unusable; the text names each variable and what is wrong with it."""
+
+
+class BatchSettings(Section):
+    """How much one transaction takes at most, and how long it waits for more."""
+
+    records_max: Annotated[int, Field(ge=1, le=100_000)] = 5_000
+    bytes_max: Annotated[int, Field(ge=1_048_576, le=268_435_456)] = 16_777_216
+    linger_ms: Annotated[int, Field(ge=0, le=10_000)] = 5
+
+
+class LogSettings(Section):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "console"] = "json"
+
+
+def _default_timestamp_type(known: Mapping[str, object]) -> TimestampType:
+    return "LogAppendTime" if known.get("profile") == "production" else "CreateTime"
+
+
+class Settings(BaseSettings):
+    """Everything a process of ours can be told. Frozen; made by `load_settings`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        env_ignore_empty=True,
+    )
+
+    profile: Profile = "local"
+    kafka: KafkaSettings = KafkaSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    timestamp_type: TimestampType = Field(default_factory=_default_timestamp_type)
+    batch: BatchSettings = BatchSettings()
+    log: LogSettings = LogSettings()
+    metrics_host: str = "127.0.0.1"
+    metrics_port: Port | None = None  # none: no metrics; 0: a free one
+    source_rules: Path | None = None  # who may send what; without it everyone may
+
+    @model_validator(mode="after")
+    def _is_safe(self) -> Self:
+        wrong = self._unsafe()
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return self
+
+    def _unsafe(self) -> list[str]:
+        """Why this must not start, each with what to do about it; empty where it may."""
+        wrong: list[str] = []
+        is_local = self.profile == "local"
+        if not self.kafka.is_encrypted and not (is_local and self.kafka.is_loopback):
+            wrong.append(
+                "kafka.security_protocol: plaintext is for loopback in the profile local only; "
+                "set SASL_SSL or SSL"
+            )
+        database = self.database
+        near = database.is_socket or (is_local and is_loopback(database.host))
+        if not database.is_encrypted and not near:
+            wrong.append(
+                "database.url: plaintext is for loopback in the profile local only; "
+                "add ?sslmode=verify-full"
+            )
+        if not is_local and self.source_rules is None:
+            wrong.append("source_rules: name the file that says who may send what")
+        if self.source_rules is not None and not self.source_rules.is_file():
+            wrong.append("source_rules: no such file")
+        if not is_local and self.timestamp_type != "LogAppendTime":
+            wrong.append(
+                "timestamp_type: a producer's clock can be forged; only LogAppendTime will do"
+            )
+        if database.statement_timeout_ms * 2 > self.kafka.max_poll_interval_ms:
+            wrong.append(
+                "database.statement_timeout_ms: at most half of kafka.max_poll_interval_ms"
+            )
+        return wrong
+
+
+def load_settings(**given: object) -> Settings:
+    """The settings of the environment, `given` ones first. Raises ConfigError in plain words."""
+    hints = _single_underscores(os.environ)
+    if hints:
+        raise ConfigError("\n".join(hints))
+    try:
+        return Settings(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(error))) from None
+    except OSError as error:
+        raise ConfigError(f"cannot read {error.filename}: {error.strerror}") from None
+
+
+def render_settings(settings: Settings) -> dict[str, str]:
+    """Variable name → value as text, secrets masked, for `escrow config show`. Stable order."""
+    shown: dict[str, str] = {}
+    for name in Settings.model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, BaseModel):
+            for field in type(value).model_fields:
+                shown[f"{PREFIX}{name}__{field}".upper()] = _text(getattr(value, field))
+        else:
+            shown[f"{PREFIX}{name}".upper()] = _text(value)
+    shown[f"{PREFIX}DATABASE__URL"] = settings.database.shown_url
+    return shown
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    return MASK if isinstance(value, SecretStr) else str(value)
+
+
+def _explain(error: ValidationError) -> list[str]:
+    """One line a fault: the variable, and what is wrong; never the value."""
+    lines = []
+    for fault in error.errors(include_url=False, include_context=False, include_input=False):
+        variable = PREFIX + "__".join(str(part) for part in fault["loc"]).upper()
+        text = fault["msg"].removeprefix("Value error, ")
+        if fault["type"] == "extra_forbidden":
+            text = "no such setting"
+        lines.append(f"{variable}: {text}" if fault["loc"] else text)
+    return lines
+
+
+def _single_underscores(environ: Mapping[str, str]) -> list[str]:
+    """The likeliest typing error: `ESCROW_KAFKA_X` for `ESCROW_KAFKA__X` would go unnoticed."""
+    sections = {
+        name: field.annotation.model_fields
+        for name, field in Settings.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+    }
+    return [
+        f"{variable}: write {PREFIX}{section.upper()}__{field.upper()}, with two underscores"
+        for section, fields in sections.items()
+        for field in fields
+        for variable in (f"{PREFIX}{section}_{field}".upper(),)
+        if variable in environ
+    ]

@@ -1,0 +1,96 @@
+"""The only makers of Kafka clients: every one of them reads committed records and loses nothing.
+
+Consumers never reset and never commit by themselves; producers wait for all replicas.
+"""
+
+from typing import Any, Final
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+
+from consumers.engine import record_parser
+from consumers.engine.config import Settings
+from consumers.engine.connections import read_secret
+
+METADATA_MAX_AGE_MS: Final = 30_000  # how soon new partitions are seen
+
+
+def make_consumer(settings: Settings, group: str | None, **overrides: Any) -> Any:
+    """A consumer of a group, or of none. Not subscribed to anything yet."""
+    record_parser.install()
+    kafka = settings.kafka
+    options: dict[str, Any] = {
+        "group_id": group,
+        "isolation_level": "read_committed",
+        "auto_offset_reset": "none",
+        "enable_auto_commit": False,
+        "check_crcs": True,
+        "allow_auto_create_topics": False,
+        "fetch_max_wait_ms": 250,
+        "max_partition_fetch_bytes": 4 * 1024 * 1024,
+        "session_timeout_ms": kafka.session_timeout_ms,
+        "heartbeat_interval_ms": kafka.heartbeat_interval_ms,
+        "max_poll_interval_ms": kafka.max_poll_interval_ms,
+        "metrics_enabled": False,
+    }
+    return KafkaConsumer(**_common(settings), **{**options, **overrides})
+
+
+def make_producer(settings: Settings, **overrides: Any) -> Any:
+    """An idempotent producer: in order a partition, acknowledged by all replicas."""
+    options: dict[str, Any] = {
+        "acks": "all",
+        "enable_idempotence": True,
+        "compression_type": "lz4",
+        "linger_ms": 2,
+        "batch_size": 256 * 1024,
+        "allow_auto_create_topics": False,
+        "metrics_enabled": False,
+    }
+    return KafkaProducer(**_common(settings), **{**options, **overrides})
+
+
+def make_admin(settings: Settings) -> Any:
+    """A client for topics, offsets and groups."""
+    return KafkaAdminClient(**_common(settings))
+
+
+def cluster_id_of(settings: Settings) -> str:
+    """The id of the cluster, which positions are bound to."""
+    admin = make_admin(settings)
+    try:
+        return str(admin.describe_cluster()["cluster_id"])
+    finally:
+        admin.close()
+
+
+def _common(settings: Settings) -> dict[str, Any]:
+    kafka = settings.kafka
+    common: dict[str, Any] = {
+        "bootstrap_servers": [server.strip() for server in kafka.bootstrap_servers.split(",")],
+        "client_id": kafka.client_id,
+        "security_protocol": kafka.security_protocol,
+        "request_timeout_ms": kafka.request_timeout_ms,
+        "metadata_max_age_ms": METADATA_MAX_AGE_MS,
+        "reconnect_backoff_max_ms": 1_000,
+    }
+    if kafka.is_encrypted:
+        password = read_secret(kafka.ssl_key_password, kafka.ssl_key_password_file)
+        common |= {
+            "ssl_check_hostname": True,
+            "ssl_cafile": _path(kafka.ssl_cafile),
+            "ssl_certfile": _path(kafka.ssl_certfile),
+            "ssl_keyfile": _path(kafka.ssl_keyfile),
+            "ssl_password": None if password is None else password.get_secret_value(),
+        }
+    if kafka.uses_sasl:
+        password = read_secret(kafka.sasl_password, kafka.sasl_password_file)
+        common |= {
+            "sasl_mechanism": kafka.sasl_mechanism,
+            "sasl_plain_username": kafka.sasl_username,
+            "sasl_plain_password": None if password is None else password.get_secret_value(),
+        }
+    return common
+
+
+def _path(file: Any) -> str | None:
+    return None if file is None else str(file)

@@ -1,0 +1,139 @@
+"""A chunk is carried to its commit, or not at all: every database error has its one remedy.
+
+A deadlock or a restart of the database never makes a dead letter; a value that cannot be stored
+never takes its neighbours along.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, MutableMapping
+from typing import Final
+
+import psycopg
+import structlog
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from consumers.engine import metrics
+from consumers.engine.batch import Fenced, Job, Place, run_batch
+from consumers.engine.records import Chunk, Partition
+from storage.engine import Remedy, remedy
+from storage.positions import Position
+
+NOT_STORABLE_MAX: Final = 100  # within the window; more means: it is not the records
+NOT_STORABLE_WINDOW_SECONDS: Final = 600
+_BACKOFF_SECONDS: Final = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+
+log = structlog.get_logger()
+
+
+class Halt(Exception):
+    """The stage must stop: going on could lose or double a fact. The text names cause and way out."""
+
+
+class Unknown(Exception):
+    """The connection went; whether the last batch was committed must be looked up."""
+
+
+class Processor:
+    """Carries chunks of one stage through `run_batch` on one connection.
+
+    `positions` are the caller's: moved when a batch is committed, shortened when another worker
+    has taken a partition over. `idle` waits, and keeps the worker a member of its group meanwhile.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        job: Job,
+        positions: MutableMapping[Partition, Position],
+        idle: Callable[[float], None],
+    ) -> None:
+        self._connection = connection
+        self._job = job
+        self._positions = positions
+        self._idle = idle
+        self._not_storable: set[Place] = set()
+        self._not_storable_at: deque[float] = deque()
+
+    def process(self, chunk: Chunk) -> None:
+        """Decide the chunk, in as many transactions as it takes.
+
+        Raises Unknown when the positions must be read anew, Halt when only a person can help.
+        """
+        waiting = [chunk]
+        tries = 0
+        while waiting:
+            chunk = waiting.pop()
+            gone = chunk.ends.keys() - self._positions.keys()
+            if gone:
+                chunk = chunk.without(set(gone))
+            if not chunk.ends:
+                continue
+            try:
+                self._run(chunk)
+                tries = 0
+            except Fenced as fenced:
+                log.warning("partitions taken over", lost=sorted(fenced.lost))
+                for partition in fenced.lost:
+                    del self._positions[partition]
+                waiting.append(chunk)
+            except (psycopg.Error, DBAPIError) as error:
+                tries += 1
+                waiting.extend(self._after(error, chunk, tries))
+
+    def _run(self, chunk: Chunk) -> None:
+        began = time.monotonic()
+        endings = run_batch(
+            self._connection, self._job, self._positions, chunk, frozenset(self._not_storable)
+        )
+        for partition, end in chunk.ends.items():
+            self._positions[partition] = self._positions[partition]._replace(next_offset=end)
+        metrics.count(self._job.stage, endings, time.monotonic() - began)
+        self._not_storable.clear()
+
+    def _after(self, error: psycopg.Error | DBAPIError, chunk: Chunk, tries: int) -> list[Chunk]:
+        """What to try next, last first, after the database has refused a chunk."""
+        asked = remedy(error)
+        metrics.RETRIES.labels(self._job.stage, asked.value).inc()
+        log.warning("batch refused", remedy=asked.value, error=_said(error), tries=tries)
+        match asked:
+            case Remedy.RETRY:
+                self._idle(_BACKOFF_SECONDS[min(tries, len(_BACKOFF_SECONDS)) - 1])
+                return [chunk]
+            case Remedy.HALVE:
+                return list(reversed(chunk.halves())) if len(chunk.records) > 1 else [chunk]
+            case Remedy.BISECT if len(chunk.records) > 1:
+                return list(reversed(chunk.halves()))
+            case Remedy.BISECT if chunk.records:
+                self._set_aside(chunk)
+                return [chunk]
+            case Remedy.UNKNOWN:
+                raise Unknown(_said(error)) from error
+            case _:
+                raise Halt(
+                    f"the database refused a batch for a reason that no retry mends: {_said(error)}."
+                    " Nothing of it was written. Mend the cause, then start the stage again."
+                ) from error
+
+    def _set_aside(self, chunk: Chunk) -> None:
+        """The one record left is the culprit: it becomes a dead letter `not_storable`."""
+        (record,) = chunk.records
+        self._not_storable.add((record.topic, record.partition, record.offset))
+        now = time.monotonic()
+        self._not_storable_at.append(now)
+        while now - self._not_storable_at[0] > NOT_STORABLE_WINDOW_SECONDS:
+            self._not_storable_at.popleft()
+        if len(self._not_storable_at) > NOT_STORABLE_MAX:
+            raise Halt(
+                f"more than {NOT_STORABLE_MAX} records could not be stored within ten minutes:"
+                " the fault is not in the records. Look at the dead letters `not_storable`."
+            )
+
+
+def _said(error: psycopg.Error | DBAPIError) -> str:
+    """SQLSTATE and the server's first line: never parameters, never rows."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    diagnostics = getattr(cause, "diag", None)
+    message = getattr(diagnostics, "message_primary", None) or type(cause).__name__
+    return f"{getattr(cause, 'sqlstate', None) or 'no SQLSTATE'}: {message}"

@@ -1,0 +1,255 @@
+"""One process of a stage: poll, decide, move on; it can die anywhere, and another goes on.
+
+The truth about positions is in the database; what is committed to Kafka only serves lag tools.
+"""
+
+import time
+from collections.abc import Mapping
+from threading import Event
+from typing import Any, Final
+
+import structlog
+from kafka import TopicPartition
+from kafka.errors import KafkaError, NoOffsetForPartitionError
+from kafka.structs import OffsetAndMetadata
+from sqlalchemy import Connection, Engine
+
+from consumers.engine import metrics
+from consumers.engine.assignment import Noted, Unread, adopt, check_unread
+from consumers.engine.batch import Job
+from consumers.engine.config import Settings
+from consumers.engine.kafka_clients import cluster_id_of, make_consumer
+from consumers.engine.processing import Processor, Unknown
+from consumers.engine.records import Chunk, Partition
+from consumers.engine.stage import Stage
+from schemas.door import Record
+from schemas.trust import SourceRules
+from storage import positions as rows
+from storage.engine import CONNECTION_LOST, stage_engine
+from storage.positions import Position
+
+POLL_MS: Final = 250
+STUCK_SECONDS: Final = 20.0  # behind, yet not moving for so long: the client is rebuilt
+COMMIT_SECONDS: Final = 0.5  # between commits to Kafka, at least
+RETRY_SECONDS: Final = 1.0
+
+log = structlog.get_logger()
+
+
+class Rejoin(Exception):
+    """The consumer must be rebuilt and join its group again; the text says why."""
+
+
+def run_stage(settings: Settings, stage: Stage, stop: Event) -> None:
+    """Work until `stop` is set. Raises Halt when going on could lose or double a fact."""
+    trust = None if settings.source_rules is None else SourceRules.from_file(settings.source_rules)
+    engine = stage_engine(settings.database.connection_url, name=f"escrow-{stage.name}")
+    try:
+        while not stop.is_set():
+            try:
+                _Session(settings, stage, stop, engine, trust).run()
+            except (Rejoin, KafkaError, *CONNECTION_LOST) as error:
+                metrics.RESTARTS.labels(stage.name, type(error).__name__).inc()
+                log.warning("joining anew", reason=f"{type(error).__name__}: {error}"[:300])
+                stop.wait(RETRY_SECONDS)
+    finally:
+        engine.dispose()
+
+
+class _Session:
+    """One membership in the group, with one consumer and one database connection."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        stage: Stage,
+        stop: Event,
+        engine: Engine,
+        trust: SourceRules | None,
+    ) -> None:
+        self._settings = settings
+        self._stage = stage
+        self._stop = stop
+        self._engine = engine
+        self._trust = trust
+        self._positions: dict[Partition, Position] = {}
+        self._unchecked: dict[Partition, Unread] = {}
+        self._to_adopt: set[Partition] = set()
+        self._committed_at = 0.0
+        self._moved_at = time.monotonic()
+
+    def run(self) -> None:
+        """Join, work, leave. Leaves the group on the way out, so that others take over at once."""
+        group = f"{self._settings.kafka.group_prefix}.{self._stage.name}"
+        self._consumer = make_consumer(self._settings, group)
+        try:
+            self._await_topic()
+            self._cluster_id = cluster_id_of(self._settings)
+            self._noted = Noted(self._consumer)
+            self._consumer.subscribe([self._stage.topic], listener=self._noted)
+            with self._engine.connect() as connection:
+                self._work(connection)
+        finally:
+            self._consumer.close(autocommit=False, timeout_ms=5_000)
+            metrics.PARTITIONS.labels(self._stage.name).set(0)
+
+    def _await_topic(self) -> None:
+        """A client that subscribes before it knows the topic may assign itself nothing."""
+        while not self._consumer.partitions_for_topic(self._stage.topic):
+            log.warning("waiting for the topic to exist", topic=self._stage.topic)
+            if self._stop.wait(RETRY_SECONDS):
+                return
+
+    def _work(self, connection: Connection) -> None:
+        job = Job(self._stage.name, self._cluster_id, self._trust)
+        processor = Processor(connection, job, self._positions, self._idle)
+        while not self._stop.is_set():
+            records = self._poll()
+            self._rebalance(connection)
+            owned = len(self._positions)
+            chunk = self._chunk(records)
+            if chunk.ends:
+                try:
+                    processor.process(chunk)
+                except Unknown as error:
+                    connection.invalidate()
+                    raise Rejoin(f"the database went away: {error}") from error
+                self._moved_at = time.monotonic()
+            if len(self._positions) < owned:
+                raise Rejoin("another worker has taken partitions over")
+            self._commit()
+            self._watch(connection)
+        self._commit(last=True)
+
+    def _poll(self) -> list[Record]:
+        """Records in offset order a partition: few when idle, up to the limits when behind."""
+        batch = self._settings.batch
+        polled = self._poll_once(POLL_MS, batch.records_max)
+        records = _records(polled)
+        size = sum(len(record.value or b"") for record in records)
+        while polled and len(records) < batch.records_max and size < batch.bytes_max:
+            polled = self._poll_once(0, batch.records_max - len(records))
+            more = _records(polled)
+            records += more
+            size += sum(len(record.value or b"") for record in more)
+        return records
+
+    def _poll_once(self, timeout_ms: int, records_max: int) -> Mapping[TopicPartition, list[Any]]:
+        try:
+            polled: Mapping[TopicPartition, list[Any]] = self._consumer.poll(
+                timeout_ms=timeout_ms, max_records=records_max
+            )
+        except NoOffsetForPartitionError:  # assigned a moment ago, not parked yet: ask again
+            return {}
+        return polled
+
+    def _rebalance(self, connection: Connection) -> None:
+        """Forget what is gone; become the one writer of what is new, then let it flow."""
+        gone, assigned = self._noted.take()
+        for partition in gone:
+            self._positions.pop(partition, None)
+            self._unchecked.pop(partition, None)
+        for partition in sorted(assigned):
+            adopted = adopt(
+                connection, self._consumer, self._stage.name, partition, self._cluster_id
+            )
+            where = TopicPartition(*partition)
+            if where not in self._consumer.assignment():
+                continue  # gone again meanwhile; the next owner takes the next epoch
+            self._positions[partition] = adopted.position
+            if adopted.check is not None:
+                self._unchecked[partition] = adopted.check
+            self._consumer.seek(where, adopted.seek_to)
+            self._consumer.resume(where)
+            log.info(
+                "reading",
+                topic=partition[0],
+                partition=partition[1],
+                epoch=adopted.position.epoch,
+                next_offset=adopted.position.next_offset,
+            )
+        if gone or assigned:
+            self._moved_at = time.monotonic()
+            metrics.PARTITIONS.labels(self._stage.name).set(len(self._positions))
+
+    def _chunk(self, records: list[Record]) -> Chunk:
+        """What was polled of the partitions that are ours, and where each then stands."""
+        ours: list[Record] = []
+        for record in records:
+            partition = (record.topic, record.partition)
+            position = self._positions.get(partition)
+            if position is None:
+                continue
+            expected = self._unchecked.pop(partition, None)
+            if expected is not None:
+                check_unread(self._stage.name, partition, expected, record)
+            elif record.offset >= position.next_offset:
+                ours.append(record)
+        ends: dict[Partition, int] = {}
+        for partition, position in self._positions.items():
+            end = self._consumed(partition)
+            if end is not None and end > position.next_offset:
+                ends[partition] = end
+        return Chunk([r for r in ours if (r.topic, r.partition) in ends], ends)
+
+    def _consumed(self, partition: Partition) -> int | None:
+        """The client's position, which also passes over transaction markers."""
+        where = TopicPartition(*partition)
+        if where not in self._consumer.assignment() or partition in self._unchecked:
+            return None
+        position = self._consumer.position(where, timeout_ms=1_000)
+        return None if position is None else int(position)
+
+    def _commit(self, *, last: bool = False) -> None:
+        """Tell Kafka, for the tools that look there; a failure costs nothing."""
+        now = time.monotonic()
+        if not self._positions or (now - self._committed_at < COMMIT_SECONDS and not last):
+            return
+        self._committed_at = now
+        offsets = {
+            TopicPartition(*partition): OffsetAndMetadata(position.next_offset, "", -1)
+            for partition, position in self._positions.items()
+        }
+        try:
+            if last:
+                self._consumer.commit(offsets, timeout_ms=2_000)
+            else:
+                self._consumer.commit_async(offsets)
+        except KafkaError as error:
+            log.info("offsets not committed to Kafka", error=type(error).__name__)
+
+    def _idle(self, seconds: float) -> None:
+        """Wait with everything paused, but polling: the group must not throw us out."""
+        paused = [p for p in self._consumer.assignment() if p not in self._consumer.paused()]
+        self._consumer.pause(*paused)
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and not self._stop.is_set():
+            self._consumer.poll(timeout_ms=min(int(left * 1000) + 1, POLL_MS), max_records=1)
+        still = [p for p in paused if p in self._consumer.assignment()]
+        self._consumer.resume(*(p for p in still if (p.topic, p.partition) in self._positions))
+
+    def _watch(self, connection: Connection) -> None:
+        """Behind, yet not moving: rebuild the client, loudly, whoever's fault it is."""
+        if time.monotonic() - self._moved_at < STUCK_SECONDS:
+            return
+        self._moved_at = time.monotonic()
+        partitions = self._consumer.partitions_for_topic(self._stage.topic) or ()
+        topic_partitions = [TopicPartition(self._stage.topic, p) for p in partitions]
+        ends = self._consumer.end_offsets(topic_partitions)
+        with connection.begin():
+            stands = {(p.topic, p.partition): p for p in rows.read(connection, self._stage.name)}
+        for where, end in ends.items():
+            stand = stands.get((where.topic, where.partition))
+            mine = self._positions.get((where.topic, where.partition))
+            behind = end > (0 if stand is None else stand.next_offset)
+            if behind and (mine is not None or not self._positions):
+                log.error("stuck", topic=where.topic, partition=where.partition, end=end)
+                raise Rejoin("records wait, but none come")
+
+
+def _records(polled: Mapping[TopicPartition, list[Any]]) -> list[Record]:
+    return [
+        Record(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value, r.headers)
+        for records in polled.values()
+        for r in records
+    ]

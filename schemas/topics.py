@@ -1,0 +1,124 @@
+"""The catalogue of topics: what each carries, keyed by what, kept how long, written by whom.
+
+`escrow topics apply`, the ACLs and docs/topics.md are made from it.
+"""
+
+from typing import Final, Literal, NamedTuple
+
+from schemas.commands import PAYOUT_COMMANDS, REFUND_COMMANDS
+from schemas.facts import FACT_TYPES, STAGE_TOPICS
+from schemas.order_events import DEAD_LETTERS, ORDER_EVENTS
+
+DAY_MS: Final = 86_400_000
+VIEWS: Final = "escrow.views.v1"
+MESSAGE_BYTES_MAX: Final = 1_048_576
+PARTITIONS: Final = 4
+
+TimestampType = Literal["LogAppendTime", "CreateTime"]
+
+
+class Topic(NamedTuple):
+    """One topic. All records are CloudEvents 1.0; what we send is in binary mode."""
+
+    name: str
+    key: str
+    types: tuple[str, ...]
+    written_by: str
+    read_by: str
+    purpose: str
+    retention_ms: int = 30 * DAY_MS
+    partitions: int = PARTITIONS
+    compacted: bool = False
+
+    def config(self, timestamp_type: TimestampType) -> dict[str, str]:
+        """The broker's settings for it; `compression.type` is ours, so that bombs are unpacked
+        and measured by the broker before a consumer meets them.
+        """
+        return {
+            "cleanup.policy": "compact" if self.compacted else "delete",
+            "retention.ms": "-1" if self.compacted else str(self.retention_ms),
+            "max.message.bytes": str(MESSAGE_BYTES_MAX),
+            "compression.type": "lz4",
+            "message.timestamp.type": timestamp_type,
+        }
+
+
+_WRITERS: Final = {
+    "payments": ("checkout, card network", "Money that came in, and chargebacks."),
+    "shipments": ("carriers", "Where the parcels are."),
+    "refund_requests": (
+        "the marketplace, for buyers and suppliers",
+        "All that buyer and supplier say about an order, in the order in which they say it.",
+    ),
+    "mediation_rulings": ("mediators", "What the mediator decided."),
+    "gateway_results": ("payment gateways", "What became of payout and refund commands."),
+    "operator_actions": ("operators", "What a person asks the pipeline to do."),
+    "deadlines": ("the ticker, nobody else", "Deadlines that have passed."),
+    "supplier_reports": (
+        "the marketplace, for buyers",
+        "Suppliers who asked for payment outside escrow.",
+    ),
+}
+
+
+def _inputs() -> tuple[Topic, ...]:
+    return tuple(
+        Topic(
+            name=topic,
+            key="supplier_id" if stage == "supplier_reports" else "order_id",
+            types=tuple(t.name for t in FACT_TYPES.values() if t.topic == topic),
+            written_by=_WRITERS[stage][0],
+            read_by=f"stage {stage}",
+            purpose=_WRITERS[stage][1],
+        )
+        for stage, topic in STAGE_TOPICS.items()
+    )
+
+
+TOPICS: Final[tuple[Topic, ...]] = (
+    *_inputs(),
+    Topic(
+        REFUND_COMMANDS,
+        "order_id",
+        ("refund.issue", "command.status_requested"),
+        "the relay, nobody else",
+        "payment gateways",
+        "Money to be sent back to a buyer.",
+    ),
+    Topic(
+        PAYOUT_COMMANDS,
+        "order_id",
+        ("payout.release", "command.status_requested"),
+        "the relay, nobody else",
+        "payment gateways",
+        "Money to be paid out to a supplier.",
+    ),
+    Topic(
+        ORDER_EVENTS,
+        "order_id",
+        ("order.changed", "fact.refused", "mediation.available", "alarm.raised"),
+        "the relay, nobody else",
+        "the marketplace, operators",
+        "What became of orders and facts.",
+    ),
+    Topic(
+        DEAD_LETTERS,
+        "the record's own, or its place",
+        ("fact.dead_lettered",),
+        "the relay, nobody else",
+        "operators",
+        "Records that an operator must look at, redacted.",
+        retention_ms=90 * DAY_MS,
+    ),
+    Topic(
+        VIEWS,
+        "name of the view",
+        ("view.updated",),
+        "the views",
+        "the console",
+        "Derived views; they can be rebuilt from the other topics.",
+        partitions=1,
+        compacted=True,
+    ),
+)
+TOPIC_NAMES: Final = tuple(topic.name for topic in TOPICS)
