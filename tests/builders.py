@@ -5,6 +5,7 @@ of a past must be applied, and after each `then` the books must give the row (te
 """
 
 import json
+from collections import defaultdict
 from typing import Any, Final, Literal, Self
 
 from escrow.arrival import Decided, Moved
@@ -18,6 +19,7 @@ from tests.unit.books import Books
 
 T0: Final = 1_700_000_000_000  # ms UTC, "now" of every story that names no other time
 SHA: Final = "a" * 64
+REACHED: Final[defaultdict[str, set[str]]] = defaultdict(set)  # codes seen by tests, by their kind
 
 _BUYER: Final = {"by": "buyer", "party_id": "b-1"}
 _MONEY: Final = {"amount_minor": 1000, "currency": "EUR"}
@@ -133,6 +135,7 @@ def rejects(record: Record, code: str, trust: Trust | None = None) -> Rejected:
     rejected = decode(record, trust)
     assert isinstance(rejected, Rejected), rejected
     assert rejected.code == code, f"{rejected.code}: {rejected.detail}"
+    REACHED["dead_letter"].add(code)
     return rejected
 
 
@@ -278,12 +281,19 @@ class Seen:
         assert self.decided.result is not None
         return self.decided.result
 
-    def then(self, outcome: str, code: str | None = None, /, **row: object) -> Self:
-        """Exactly this outcome and code of the fact itself, and these fields of the row after it.
+    def then(
+        self, outcome: str, code: str | None = None, /, alarms: tuple[str, ...] = (), **row: object
+    ) -> Self:
+        """Exactly this outcome, code and alarms of the fact itself, and these fields of the row.
 
         Whatever it was, the books give the row; a refusal leaves the row alone.
         """
         assert (self.outcome, self.code) == (outcome, code)
+        if code is not None:
+            REACHED[outcome].add(code)
+        if outcome in ("applied", "refused"):
+            assert tuple(alarm.code for alarm in self.result.alarms) == alarms
+            REACHED["alarm"].update(alarms)
         self.sound()
         for name, value in row.items():
             assert getattr(self.story.row, name) == value, (name, getattr(self.story.row, name))
@@ -294,10 +304,6 @@ class Seen:
             assert _without_chain(self.story.row) == _without_chain(self.before)
         if self.fact.order_id is not None:
             self.story.books.check(self.story.order)
-        return self
-
-    def alarms(self, *codes: str) -> Self:
-        assert tuple(alarm.code for alarm in self.result.alarms) == codes
         return self
 
     def moves(self, *movements: tuple[str, str, int, str]) -> Self:
@@ -328,6 +334,9 @@ class Seen:
             if isinstance(step, Moved) or step.step != "arrival"
         )
         assert seen == later, seen
+        for _, outcome, code in seen:
+            if code is not None:
+                REACHED[outcome].add(code)
         return self
 
 
