@@ -1,0 +1,87 @@
+"""The long-running programs: each works until SIGTERM or Ctrl-C, then leaves in good order.
+
+Exit codes: 0 stopped as asked, 2 wrong use or configuration, 3 halted: going on could lose or
+double a fact, and the message says what to do.
+"""
+
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+HALTED = 3
+
+
+def register(app: typer.Typer) -> None:
+    """Add the long-running commands to the program."""
+    app.command()(consume)
+    app.command()(relay)
+    app.command()(ticker)
+    app.command()(gateway)
+
+
+def consume(stage: Annotated[str, typer.Argument(help="Which stage, e.g. payments.")]) -> None:
+    """Run one process of a stage. Start more of them to scale; kill any of them at will."""
+    from consumers.engine.worker import run_stage
+    from consumers.stages import STAGES
+
+    if stage not in STAGES:
+        typer.echo(f"escrow consume: no stage {stage!r}; there are: {', '.join(STAGES)}", err=True)
+        raise typer.Exit(2)
+    _run(stage, lambda settings, stop: run_stage(settings, STAGES[stage], stop))
+
+
+def relay() -> None:
+    """Send what decisions have written: commands, order events, dead letters."""
+    from consumers.engine.relay import run_relay
+
+    _run("relay", run_relay)
+
+
+def ticker() -> None:
+    """Announce deadlines, ask about silent commands, fold totals."""
+    from consumers.engine.ticker import run_ticker
+
+    _run("ticker", run_ticker)
+
+
+def gateway(
+    data: Annotated[Path, typer.Option(help="Where the simulator keeps what it has done.")],
+) -> None:
+    """Run the payment gateway simulator: no real money, ever."""
+    from ops.local.gateway import run_gateway
+
+    _run("gateway", lambda settings, stop: run_gateway(settings, data, stop))
+
+
+def _run(name: str, work: Callable[[Any, threading.Event], None]) -> None:
+    """Configure, log, listen to signals, work."""
+    import structlog
+
+    from consumers.engine import metrics
+    from consumers.engine.config import ConfigError, load_settings
+    from consumers.engine.log import configure_logging
+    from consumers.engine.processing import Halt
+
+    try:
+        settings = load_settings()
+    except ConfigError as error:
+        typer.echo(f"escrow: {error}", err=True)
+        raise typer.Exit(2) from None
+    configure_logging(settings.log, program=name)
+    stop = threading.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, lambda *_: stop.set())
+    log = structlog.get_logger()
+    metrics.serve(settings)
+    log.info("started")
+    try:
+        work(settings, stop)
+    except Halt as halt:
+        log.error("halted", reason=str(halt))
+        typer.echo(f"escrow {name}: halted. {halt}", err=True)
+        raise typer.Exit(HALTED) from None
+    log.info("stopped")
