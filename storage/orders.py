@@ -40,8 +40,9 @@ ORDER BY order_id FOR NO KEY UPDATE
 """  # noqa: S608  our own names
 _WAITING: Final = f"""
 SELECT p.decision_no, p.code, {", ".join("f." + name for name in FACT_COLUMNS)}
-FROM unnest(%(order_ids)b::text[]) AS s(order_id)
+FROM unnest(%(order_ids)b::text[], %(expired_at)b::bigint[]) AS s(order_id, expired_at)
 JOIN parked p ON p.order_id = s.order_id
+  AND (s.expired_at IS NULL OR p.expires_at <= s.expired_at)
 JOIN facts f ON f.order_id = p.order_id AND f.decision_no = p.decision_no
 ORDER BY p.order_id, p.decision_no
 """  # noqa: S608  our own names
@@ -90,17 +91,24 @@ def lock_orders(
 def load_named(connection: Connection, orders: dict[str, Order], facts: Iterable[Fact]) -> None:
     """Read what the facts can meet: waiting facts first, then the children that any of them names.
 
-    An order without an escrow has no children, and can only be woken by a capture.
+    An order without an escrow has no children, and can only be woken by a capture: without one,
+    of what waits for it only that is read whose time is up.
     """
     facts = [fact for fact in facts if fact.order_id is not None]
     waking = {fact.order_id for fact in facts if fact.type == "payment.captured"}
-    with_waiting = [
-        order_id
+    latest: dict[str | None, int] = {}
+    for fact in facts:
+        latest[fact.order_id] = max(fact.t, latest.get(fact.order_id, 0))
+    with_waiting = {
+        order_id: None
+        if order.escrow.status is not None or order_id in waking
+        else latest.get(order_id, 0)
         for order_id, order in orders.items()
-        if order.escrow.parked and (order.escrow.status is not None or order_id in waking)
-    ]
+        if order.escrow.parked
+    }
     if with_waiting:
-        for row in fetch(connection, _WAITING, order_ids=with_waiting):
+        limits = list(with_waiting.values())
+        for row in fetch(connection, _WAITING, order_ids=list(with_waiting), expired_at=limits):
             fact = fact_from_row(row[2:])
             assert fact.order_id is not None
             orders[fact.order_id].waiting.append(Waiting(row[0], fact, row[1]))
