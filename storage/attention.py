@@ -1,0 +1,70 @@
+"""What waits for a person or a partner: parked facts, silent commands, unsent records, dead letters.
+
+Counted as of an instant given in ms UTC: nothing here reads a clock.
+"""
+
+from typing import Final, NamedTuple
+
+from escrow.policy import CURRENT
+from storage.positions import decided_until
+from storage.reading import Snapshot
+from storage.rows import fetch
+
+
+class Waiting(NamedTuple):
+    """How many of one kind wait, and since when the oldest does (ms UTC, None: nothing)."""
+
+    what: str
+    number: int
+    oldest_at: int | None
+
+
+_PARKED: Final = """
+SELECT p.code, count(*), min(f.t) FROM parked p JOIN facts f USING (order_id, decision_no)
+GROUP BY p.code ORDER BY p.code
+"""
+_SILENT: Final = """
+SELECT kind, count(*), min(asked_at) FROM commands
+WHERE state IN ('PENDING', 'ACCEPTED') AND asked_at <= %(since)b GROUP BY kind ORDER BY kind
+"""
+_UNSENT: Final = """
+SELECT count(*), min(t) FROM outbox WHERE sent_at IS NULL
+"""
+_LETTERS: Final = """
+SELECT d.code, count(*), (extract(epoch FROM min(d.at)) * 1000)::bigint FROM dead_letters d
+WHERE NOT EXISTS (SELECT FROM dead_letter_actions a
+  WHERE (a.cluster_id, a.topic, a.partition, a."offset")
+    = (d.cluster_id, d.topic, d.partition, d."offset"))
+GROUP BY d.code ORDER BY d.code
+"""
+_HELD_BACK: Final = "SELECT count(*) FROM command_holds"
+_DEADLINES: Final = "SELECT count(*), min(due_at) FROM deadlines WHERE due_at <= %(now)b"
+
+
+def waiting(connection: Snapshot, now: int) -> list[Waiting]:
+    """All that waits, by kind."""
+    found = [Waiting(f"parked: {row[0]}", *row[1:]) for row in fetch(connection, _PARKED)]
+    since = now - CURRENT.gateway_patience_ms
+    found += [
+        Waiting(f"silent {row[0]} commands", *row[1:])
+        for row in fetch(connection, _SILENT, since=since)
+    ]
+    ((count, oldest),) = fetch(connection, _UNSENT)
+    found.append(Waiting("outbox: not sent yet", count, oldest))
+    ((held_back,),) = fetch(connection, _HELD_BACK)
+    if held_back:
+        found.append(Waiting("commands held for a person", held_back, None))
+    ((count, oldest),) = fetch(connection, _DEADLINES, now=now)
+    if count:
+        found.append(Waiting("deadlines overdue", count, oldest))
+    letters = fetch(connection, _LETTERS)
+    found += [Waiting(f"dead letters: {row[0]}", *row[1:]) for row in letters]
+    return found
+
+
+def rules_now(connection: Snapshot, wall_ms: int, timestamp_type: str) -> int:
+    """The instant by which deadlines are judged, ms UTC (RULES 4.7).
+
+    The wall clock where brokers stamp records; else the largest timestamp decided so far.
+    """
+    return wall_ms if timestamp_type == "LogAppendTime" else decided_until(connection)

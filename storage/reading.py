@@ -1,0 +1,64 @@
+"""People's questions are answered from one snapshot, which sees no half of anything and blocks nobody.
+
+Nothing here writes. What goes wrong comes out as one sentence that says what to do.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from psycopg import Error as DriverError
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from storage.engine import reading_engine
+
+Snapshot = Connection  # a connection inside one read-only transaction
+
+_UNDEFINED: Final = ("42P01", "42703")  # a table, or a column, that is not there
+
+
+class DatabaseTrouble(Exception):
+    """The database cannot answer; the text says why and what to do."""
+
+
+@contextmanager
+def snapshot(url: str) -> Iterator[Snapshot]:
+    """One REPEATABLE READ READ ONLY transaction. Raises DatabaseTrouble, never a driver's error."""
+    try:
+        engine = reading_engine(url)
+    except (SQLAlchemyError, ValueError, ImportError) as error:
+        raise DatabaseTrouble(f"the database URL is not usable: {_first_line(error)}") from None
+    try:
+        with engine.connect() as plain:
+            connection = plain.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
+            with connection.begin():
+                yield connection
+    except (SQLAlchemyError, DriverError) as error:
+        raise DatabaseTrouble(explain_trouble(error)) from None
+    finally:
+        engine.dispose()
+
+
+def explain_trouble(error: Exception) -> str:
+    """One sentence about a database error, with its remedy; never holds a value or a password."""
+    cause = getattr(error, "orig", None) or error
+    sqlstate = getattr(cause, "sqlstate", None)
+    if sqlstate in _UNDEFINED:
+        return "the database lacks our tables: run `escrow migrate`"
+    if sqlstate is not None and sqlstate.startswith("28"):
+        return "the database refuses this user: check the name and password of ESCROW_DATABASE__URL"
+    if sqlstate == "3D000":
+        return "the database of ESCROW_DATABASE__URL does not exist: create it first"
+    if sqlstate is None or sqlstate.startswith(("08", "57P")):
+        return (
+            f"the database does not answer ({_first_line(cause)}): "
+            "is it running, and is ESCROW_DATABASE__URL right?"
+        )
+    return f"the database says {sqlstate}: {_first_line(cause)}"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

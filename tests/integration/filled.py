@@ -1,0 +1,66 @@
+"""A real database filled by the real batch, record by record or in runs, without a broker between."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from itertools import groupby
+from typing import Final
+
+from sqlalchemy import create_engine, text
+
+from consumers.engine.batch import Job, run_batch
+from consumers.engine.records import Chunk
+from ops.simulate import read_records
+from schemas.door import Record
+from schemas.facts import STAGE_TOPICS
+from storage.engine import stage_engine
+from storage.migrate import upgrade
+from storage.positions import take_epoch
+
+CLUSTER: Final = "test-cluster"
+STAGE_OF: Final = {topic: stage for stage, topic in STAGE_TOPICS.items()}
+
+
+class Filler:
+    """Feeds records to stages in the order given; offsets are counted a topic, partition 0."""
+
+    def __init__(self, url: str) -> None:
+        upgrade(url)
+        self._url = url
+        self._offsets: defaultdict[str, int] = defaultdict(int)
+
+    def lines(self, content: bytes, runs: bool = True) -> int:
+        """Feed a file in the form of RULES 5."""
+        return self.records(read_records(content.split(b"\n")), runs=runs)
+
+    def records(self, records: Iterable[Record], runs: bool = True) -> int:
+        """Decide records; a run of one topic is one batch. Returns how many there were."""
+        fed = 0
+        engine = stage_engine(self._url)
+        known = [record for record in records if record.topic in STAGE_OF]
+        with engine.connect() as connection:
+            for topic, run in groupby(known, key=lambda record: record.topic):
+                with connection.begin():
+                    position = take_epoch(connection, STAGE_OF[topic], topic, 0, CLUSTER)
+                start = self._offsets[topic]
+                chunk = [r._replace(offset=start + n) for n, r in enumerate(run)]
+                for piece in [chunk] if runs else [[record] for record in chunk]:
+                    end = piece[-1].offset + 1
+                    job = Job(STAGE_OF[topic], CLUSTER)
+                    run_batch(
+                        connection, job, {(topic, 0): position}, Chunk(piece, {(topic, 0): end})
+                    )
+                    position = position._replace(next_offset=end)
+                self._offsets[topic] += len(chunk)
+                fed += len(chunk)
+        engine.dispose()
+        return fed
+
+
+def corrupt(url: str, *statements: str) -> None:
+    """Change rows behind everyone's back, as a superuser who turns guards off and on again."""
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        for statement in statements:
+            connection.execute(text(statement))
+    engine.dispose()
