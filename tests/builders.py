@@ -281,14 +281,19 @@ class Seen:
         assert self.decided.result is not None
         return self.decided.result
 
-    def then(self, outcome: str, code: str | None = None, /, **row: object) -> Self:
-        """Exactly this outcome and code of the fact itself, and these fields of the row after it.
+    def then(
+        self, outcome: str, code: str | None = None, /, alarms: tuple[str, ...] = (), **row: object
+    ) -> Self:
+        """Exactly this outcome, code and alarms of the fact itself, and these fields of the row.
 
         Whatever it was, the books give the row; a refusal leaves the row alone.
         """
         assert (self.outcome, self.code) == (outcome, code)
         if code is not None:
             REACHED[outcome].add(code)
+        if outcome in ("applied", "refused"):
+            assert tuple(alarm.code for alarm in self.result.alarms) == alarms
+            REACHED["alarm"].update(alarms)
         self.sound()
         for name, value in row.items():
             assert getattr(self.story.row, name) == value, (name, getattr(self.story.row, name))
@@ -299,11 +304,6 @@ class Seen:
             assert _without_chain(self.story.row) == _without_chain(self.before)
         if self.fact.order_id is not None:
             self.story.books.check(self.story.order)
-        return self
-
-    def alarms(self, *codes: str) -> Self:
-        assert tuple(alarm.code for alarm in self.result.alarms) == codes
-        REACHED["alarm"].update(codes)
         return self
 
     def moves(self, *movements: tuple[str, str, int, str]) -> Self:
