@@ -28,13 +28,13 @@ LAST: Final = "test_codes_reached.py"
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What looks back at the whole folder goes last, and only where the whole folder runs."""
-    mine = [item for item in items if Path(__file__).parent in item.path.parents]
+    here = Path(__file__).parent
+    mine = [item for item in items if here in item.path.parents]
     last = [item for item in mine if item.path.name == LAST]
-    files = set(Path(__file__).parent.rglob("test_*.py"))
-    whole = files == {item.path for item in mine} and not (
+    whole = set(here.rglob("test_*.py")) == {item.path for item in mine} and not (
         config.option.keyword or config.option.lf
     )
-    after = [item for item in items if item not in mine]
-    items[:] = [item for item in mine if item not in last] + (last if whole else []) + after
+    items.sort(key=lambda item: (here not in item.path.parents, item.path.name == LAST))  # stable
     if not whole:
+        items[:] = [item for item in items if item.path.name != LAST]
         config.hook.pytest_deselected(items=last)
