@@ -35,6 +35,7 @@ class Outgoing(NamedTuple):
     payload: str
     command_id: str | None = None
     extensions: tuple[tuple[str, str | int], ...] = ()
+    may_be_held: bool = False  # a reissue: should the old command settle, a person must decide
 
 
 def tell(decided: Decided) -> Iterator[Outgoing]:
@@ -106,6 +107,7 @@ def command_record(escrow: Escrow, command: Command, fact: Fact) -> Outgoing:
         data.model_dump_json(),
         command.command_id,
         fact.extensions,
+        command.purpose == "reissue",
     )
 
 

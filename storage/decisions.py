@@ -74,12 +74,6 @@ _FIRED: Final = """
 DELETE FROM deadlines d USING unnest(%(order_ids)b::text[], %(ts)b::bigint[]) AS s(order_id, t)
 WHERE d.order_id = s.order_id AND d.due_at <= s.t
 """
-_TICK_DEADLINES_AGAIN: Final = """
-UPDATE deadlines SET ticked_at = NULL WHERE order_id = ANY(%(order_ids)b::text[])
-"""
-_TICK_PARKED_AGAIN: Final = """
-UPDATE parked SET ticked_at = NULL WHERE order_id = ANY(%(order_ids)b::text[])
-"""
 _HOLD: Final = """
 INSERT INTO command_holds (order_id, command_id, reason)
 SELECT s.order_id, s.command_id, 'settled_after_reissue'
@@ -117,8 +111,6 @@ class Decisions:
         self._scheduled: dict[tuple[str, str], int] = {}
         self._voided: list[tuple[str, str]] = []
         self._fired: list[tuple[str, int]] = []
-        self._tick_deadlines_again: set[str] = set()
-        self._tick_parked_again: set[str] = set()
 
     def add(self, order: Order, steps: Sequence[Decided | Moved]) -> None:
         """Take over what one arrival at `order` brought about."""
@@ -210,18 +202,17 @@ class Decisions:
                 self._voided.append((order_id, gone))
             if (schedule := opened(old, new)) is not None:
                 self._scheduled[order_id, schedule.request_id] = schedule.due_at
-            if old.status == "FROZEN" and new.status == "DISPUTED":
-                self._tick_deadlines_again.add(order_id)
             self._last[order_id] = new
 
     def _ticked(self, escrow: Escrow, fact: Fact) -> None:
-        """A deadline leaves once its condition was found true or void; else it is sent again."""
+        """A deadline leaves once its condition was found true or void (RULES 4.7).
+
+        One that stays (the tick came early, or a chargeback is open) the ticker sends again: it
+        finds the row still there although the tick's identity is known.
+        """
         assert isinstance(fact.data, DeadlineReached)
-        if fact.data.kind == "park_limit":
-            self._tick_parked_again.add(escrow.order_id)
-        elif escrow.status != "FROZEN":
+        if fact.data.kind == "mediation_available" and escrow.status != "FROZEN":
             self._fired.append((escrow.order_id, fact.t))
-            self._tick_deadlines_again.add(escrow.order_id)
 
     def write(self, connection: Connection) -> None:
         """Write all of it but the messages: orders, children, facts, money, identities."""
@@ -320,8 +311,6 @@ class Decisions:
         if self._left:
             order_ids, nos = zip(*self._left, strict=True)
             execute(connection, _LEAVE, order_ids=list(order_ids), nos=list(nos))
-        if self._tick_parked_again:
-            execute(connection, _TICK_PARKED_AGAIN, order_ids=list(self._tick_parked_again))
 
     def _write_deadlines(self, connection: Connection) -> None:
         if self._voided:
@@ -330,8 +319,6 @@ class Decisions:
         if self._fired:
             order_ids, ts = zip(*self._fired, strict=True)
             execute(connection, _FIRED, order_ids=list(order_ids), ts=list(ts))
-        if self._tick_deadlines_again:
-            execute(connection, _TICK_DEADLINES_AGAIN, order_ids=list(self._tick_deadlines_again))
         rows = [(*key, due_at) for key, due_at in self._scheduled.items()]
         _copy(connection, tables.deadlines, ("order_id", "request_id", "due_at"), rows)
 

@@ -26,6 +26,7 @@ _COLUMNS: Final = (
     "payload",
     "command_id",
     "attributes",
+    "let_go",
 )
 
 
@@ -42,6 +43,7 @@ def append(connection: Connection, messages: Iterable[Outgoing]) -> None:
 
 
 def _row(message: Outgoing) -> tuple[Any, ...]:
-    topic, key, type_name, id_, t, payload, command_id, extensions = message
+    topic, key, type_name, id_, t, payload, command_id, extensions, may_be_held = message
     attributes = Jsonb(dict(extensions)) if extensions else None
-    return slice_of(key), topic, key, type_name, id_, t, payload, command_id, attributes
+    let_go = False if may_be_held else None
+    return slice_of(key), topic, key, type_name, id_, t, payload, command_id, attributes, let_go

@@ -59,6 +59,14 @@ def _seq() -> Column[int]:
     return Column("seq", BigInteger, fact_seq, server_default=fact_seq.next_value(), nullable=False)
 
 
+def _ticks() -> tuple[Column[int], Column[int]]:
+    """How far the ticker is with a deadline: ticks decided in vain, and when the last was sent."""
+    return (
+        Column("ticks", Integer, nullable=False, server_default="0"),
+        Column("ticked_at", BigInteger),  # the ticker's now, ms; null: to be sent (again)
+    )
+
+
 def _one_of(column: str, values: tuple[str, ...], name: str) -> CheckConstraint:
     listed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({listed})", name=name)
@@ -194,9 +202,10 @@ parked: Final = Table(
     Column("decision_no", Integer, primary_key=True),
     Column("code", Text, nullable=False),
     Column("expires_at", BigInteger),
-    Column("ticks", Integer, nullable=False, server_default="0"),  # deadlines sent for it so far
-    Column("ticked_at", BigInteger),  # the ticker's now at the last of them, until it is decided
-    Index("ix_parked_expires_at", "expires_at"),  # the ticker asks for the next ones
+    *_ticks(),
+    # the ticker asks for the next ones, and now and then for those that it has told of
+    Index("ix_parked_expires_at", "expires_at", postgresql_where=text("ticked_at IS NULL")),
+    Index("ix_parked_ticked_at", "ticked_at", postgresql_where=text("ticked_at IS NOT NULL")),
 )
 
 # Payment ids that applied captures have used, over all orders.
@@ -288,10 +297,10 @@ commands: Final = Table(
         unique=True,
         postgresql_where=text("purpose = 'settlement'"),
     ),
-    # the ticker looks for silent ones
+    # the ticker looks for silent ones: those asked, or asked about, longest ago
     Index(
         "ix_commands_open",
-        "asked_at",
+        text("GREATEST(asked_at, status_asked_at)"),
         postgresql_where=text("state IN ('PENDING', 'ACCEPTED')"),
     ),
 )
@@ -359,7 +368,8 @@ outbox: Final = Table(
     Column("sent_id", Text, nullable=False),  # CloudEvents id, deterministic
     Column("t", BigInteger, nullable=False),  # record timestamp, ms
     Column("payload", Text, nullable=False),
-    Column("command_id", Text),  # set where a hold may stop it
+    Column("command_id", Text),  # of the commands
+    Column("let_go", Boolean),  # null: no hold can stop it; false: one still can; true: too late
     Column("attributes", JSONB),  # extensions carried along, such as a trace
     Column("sent_at", DateTime(timezone=True)),
     Index("ix_outbox_unsent", "slice", "id", postgresql_where=text("sent_at IS NULL")),
@@ -369,6 +379,7 @@ outbox_slices: Final = Table(
     metadata,
     Column("slice", SmallInteger, primary_key=True),
     Column("epoch", BigInteger, nullable=False, server_default="0"),
+    Column("seen_at", DateTime(timezone=True)),  # the writer's last sign of life; null: it has left
 )
 
 # The truth about how far a stage has read; the fence is its epoch.
@@ -453,9 +464,9 @@ deadlines: Final = Table(
     _id("order_id", primary_key=True),
     _id("request_id", primary_key=True),
     Column("due_at", BigInteger, nullable=False),
-    Column("ticks", Integer, nullable=False, server_default="0"),
-    Column("ticked_at", BigInteger),
-    Index("ix_deadlines_due_at", "due_at"),
+    *_ticks(),
+    Index("ix_deadlines_due_at", "due_at", postgresql_where=text("ticked_at IS NULL")),
+    Index("ix_deadlines_ticked_at", "ticked_at", postgresql_where=text("ticked_at IS NOT NULL")),
 )
 
 # Buyers' reports of suppliers who asked for payment outside escrow; they concern no order.

@@ -85,7 +85,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_commands_open",
         "commands",
-        ["asked_at"],
+        [sa.literal_column("GREATEST(asked_at, status_asked_at)")],
         unique=False,
         postgresql_where=sa.text("state IN ('PENDING', 'ACCEPTED')"),
     )
@@ -173,7 +173,20 @@ def upgrade() -> None:
         sa.Column("ticked_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("order_id", "request_id", name=op.f("pk_deadlines")),
     )
-    op.create_index("ix_deadlines_due_at", "deadlines", ["due_at"], unique=False)
+    op.create_index(
+        "ix_deadlines_due_at",
+        "deadlines",
+        ["due_at"],
+        unique=False,
+        postgresql_where=sa.text("ticked_at IS NULL"),
+    )
+    op.create_index(
+        "ix_deadlines_ticked_at",
+        "deadlines",
+        ["ticked_at"],
+        unique=False,
+        postgresql_where=sa.text("ticked_at IS NOT NULL"),
+    )
     op.create_table(
         "escrows",
         sa.Column("order_id", sa.Text(collation="C"), nullable=False),
@@ -311,6 +324,7 @@ def upgrade() -> None:
         sa.Column("t", sa.BigInteger(), nullable=False),
         sa.Column("payload", sa.Text(), nullable=False),
         sa.Column("command_id", sa.Text(), nullable=True),
+        sa.Column("let_go", sa.Boolean(), nullable=True),
         sa.Column("attributes", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
@@ -326,6 +340,7 @@ def upgrade() -> None:
         "outbox_slices",
         sa.Column("slice", sa.SmallInteger(), nullable=False),
         sa.Column("epoch", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("slice", name=op.f("pk_outbox_slices")),
     )
     op.create_table(
@@ -338,7 +353,20 @@ def upgrade() -> None:
         sa.Column("ticked_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("order_id", "decision_no", name=op.f("pk_parked")),
     )
-    op.create_index("ix_parked_expires_at", "parked", ["expires_at"], unique=False)
+    op.create_index(
+        "ix_parked_expires_at",
+        "parked",
+        ["expires_at"],
+        unique=False,
+        postgresql_where=sa.text("ticked_at IS NULL"),
+    )
+    op.create_index(
+        "ix_parked_ticked_at",
+        "parked",
+        ["ticked_at"],
+        unique=False,
+        postgresql_where=sa.text("ticked_at IS NOT NULL"),
+    )
     op.create_table(
         "payments",
         sa.Column("payment_id", sa.Text(collation="C"), nullable=False),
@@ -464,6 +492,7 @@ def downgrade() -> None:
     op.drop_table("resolutions")
     op.drop_table("postings")
     op.drop_table("payments")
+    op.drop_index("ix_parked_ticked_at", table_name="parked")
     op.drop_index("ix_parked_expires_at", table_name="parked")
     op.drop_table("parked")
     op.drop_table("outbox_slices")
@@ -477,6 +506,7 @@ def downgrade() -> None:
     op.drop_table("fact_texts")
     op.drop_table("evidence")
     op.drop_table("escrows")
+    op.drop_index("ix_deadlines_ticked_at", table_name="deadlines")
     op.drop_index("ix_deadlines_due_at", table_name="deadlines")
     op.drop_table("deadlines")
     op.drop_index("ix_dead_letters_at", table_name="dead_letters")
