@@ -32,8 +32,9 @@ def redact(raw: bytes) -> tuple[bytes, bool]:
     back untouched where nothing is found.
     """
     found = _redact_plain(raw)
-    if found is None and b"\\u00" in raw:
-        found = _redact_plain(_ESCAPED.sub(lambda m: bytes([int(m[1], 16)]), raw))
+    seen = raw if found is None else found
+    if b"\\u00" in seen:  # one plain number must not shield another that is escaped
+        found = _redact_plain(_ESCAPED.sub(lambda m: bytes([int(m[1], 16)]), seen)) or found
     return (raw, False) if found is None else (found, True)
 
 
