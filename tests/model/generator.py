@@ -56,10 +56,13 @@ class File:
             draft = self.again(rng.choice(self.drafts[-30:]))
         elif draw < 0.08:
             draft = self.report()
-        elif draw < 0.30:
+        elif draw < 0.35:
             draft = self.scene()
         else:
-            draft = self.story(rng.choice(self.plans))
+            plan = rng.choice(self.plans)
+            if any(plan is busy for busy, _ in self.scenes) and rng.random() < 0.7:
+                plan = rng.choice(self.plans)
+            draft = self.story(plan)
         if draft.attributes.get("id") is not None:
             self.drafts.append(draft)
         if rng.random() < self.hostility:

@@ -162,10 +162,16 @@ def paid_again(rng: random.Random, plan: Plan) -> list[Step]:
 def lost_twice(rng: random.Random, plan: Plan) -> list[Step]:
     """Losses over what is held, and after the money has gone."""
     split = [request(plan, plan.amount // 2), accept(plan)]
+    other_request: Data = {"request_id": "r2", "buyer_id": plan.buyer}
+    split.insert(1, Step("refund.withdrawn", other_request))
     steps = [capture(plan), *(split if rng.random() < 0.7 else [])]
     names = ["c1", "c2", "c3"]
     amounts = [rng.choice([plan.amount, plan.amount // 2 + 1]) for _ in names]
-    steps += [chargeback(plan, name, amount) for name, amount in zip(names, amounts, strict=True)]
+    for name, amount in zip(names, amounts, strict=True):
+        step = chargeback(plan, name, amount)
+        if rng.random() < 0.2:
+            step.data["currency"] = "CHF"
+        steps.append(step)
     rng.shuffle(names)
     return steps + [closed(name, rng.choice(["lost", "lost", "won"])) for name in names]
 
@@ -178,6 +184,16 @@ def never_arrived(rng: random.Random, plan: Plan) -> list[Step]:
     return [*steps[:at], capture(plan), *steps[at:]]
 
 
+def ruled_while_frozen(rng: random.Random, plan: Plan) -> list[Step]:
+    """A ruling that waits for a chargeback, sometimes from before the payment on."""
+    frozen = [chargeback(plan, "c1", max(plan.amount // 3, 1)), ruling("refund_full")]
+    before = [request(plan, 1), mediation(plan, policy.MEDIATION_AFTER)]
+    end = closed("c1", rng.choice(["won", "lost"]))
+    if rng.random() < 0.5:
+        return [*frozen, capture(plan), *before, end]
+    return [capture(plan), *before, *frozen, end]
+
+
 SCENES: list[Callable[[random.Random, Plan], list[Step]]] = [
     everything_early,
     mediation_early,
@@ -187,4 +203,5 @@ SCENES: list[Callable[[random.Random, Plan], list[Step]]] = [
     paid_again,
     lost_twice,
     never_arrived,
+    ruled_while_frozen,
 ]

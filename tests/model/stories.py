@@ -17,6 +17,7 @@ Data = dict[str, Json]
 ORDER_TYPES = sorted(set(TOPIC_OF) - {"supplier.reported"})
 SHIPMENTS = [kind for kind in ORDER_TYPES if kind.startswith("shipment.")]
 RESULTS = [kind for kind in ORDER_TYPES if kind.startswith("gateway.")]
+RARE = ("IN_MEDIATION", "FROZEN", "REFUNDED", "SPLIT", "CHARGED_BACK")  # where all is tried
 OFFER_TYPES = ["refund.offered", "refund.offer_accepted", "refund.offer_declined"]
 MOODS = ["plain", "plain", "lost", "ineligible", "late_payment", "charged", "talkative", "gateway"]
 
@@ -108,7 +109,7 @@ class Teller:
         order, rng = self.order, self.rng
         if order.status is None and self.plan.mood == "late_payment" and self.chance(0.75):
             return rng.choice(MOOD_TYPES["late_payment"])
-        if self.chance(0.12):
+        if self.chance(0.5 if order.status in RARE else 0.12):
             return rng.choice(ORDER_TYPES)
         if self.chance(0.3) and MOOD_TYPES[self.plan.mood]:
             return rng.choice(MOOD_TYPES[self.plan.mood])
