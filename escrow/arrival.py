@@ -97,8 +97,7 @@ def _take(
     escrow = order.escrow
     if changes:  # the row that is told of carries the head that proves it
         changes = tuple(
-            StatusChange(was, row._replace(decision_no=no, chain_head=escrow.chain_head))
-            for was, row in changes
+            StatusChange(was, row.linked(no, escrow.chain_head)) for was, row in changes
         )
     return Decided(fact, step, "applied", outcome.code, no, escrow, parked_no, outcome, changes)
 
@@ -122,7 +121,7 @@ def _link(order: Order, fact: Fact, outcome: str, code: str | None) -> int:
     no = escrow.decision_no + 1
     said = f"{no}\n{fact.source}\n{fact.id}\n{fact.t}\n{outcome}\n{code or ''}\n"
     head = sha256(escrow.chain_head + fact.digest + said.encode()).digest()
-    order.escrow = escrow._replace(decision_no=no, chain_head=head)
+    order.escrow = escrow.linked(no, head)
     return no
 
 

@@ -3,8 +3,9 @@
 `captured = held + refunded + paid_out + charged_back` holds in every `Escrow` that leaves a rule.
 """
 
-from collections.abc import MutableMapping
-from typing import Final, Literal, NamedTuple
+from collections.abc import Collection, Mapping, MutableMapping
+from types import MappingProxyType
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from schemas.commands import DecidedBy, Kind, Purpose
 from schemas.door import Fact
@@ -61,6 +62,10 @@ class Escrow(NamedTuple):
     parked: int = 0  # facts that wait
     decision_no: int = 0  # the last one taken
     chain_head: bytes = b""
+
+    def linked(self, decision_no: int, chain_head: bytes) -> "Escrow":
+        """The row after one more decision. These two fields are the last ones: no copy by name."""
+        return Escrow._make((*self[:-2], decision_no, chain_head))
 
     @property
     def available_minor(self) -> int:
@@ -170,27 +175,50 @@ class Order:
     def __init__(self, escrow: Escrow, payments: MutableMapping[str, str]) -> None:
         self.escrow = escrow
         self.payments = payments  # payment id -> order id, over all orders
-        self.shipments: dict[str, Shipment] = {}
-        self.offers: set[str] = set()
-        self.evidence: set[str] = set()
-        self.evidence_digests: set[tuple[str, str]] = set()
-        self.chargebacks: dict[str, Chargeback] = {}
-        self.commands: dict[str, Command] = {}
+        # most orders of a batch have few children or none: containers are made when needed
+        self.shipments: Mapping[str, Shipment] = _NONE
+        self.offers: Collection[str] = ()
+        self.evidence: Collection[str] = ()
+        self.evidence_digests: Collection[tuple[str, str]] = ()
+        self.chargebacks: Mapping[str, Chargeback] = _NONE
+        self.commands: Mapping[str, Command] = _NONE
         self.waiting: list[Waiting] = []
+
+    def met(self, party: str, sha256: str) -> None:
+        """The party has submitted evidence of this digest before, under whatever id."""
+        self.evidence_digests = _and(self.evidence_digests, (party, sha256))
 
     def put(self, child: Child) -> None:
         """Take over one child as a rule wrote it."""
         match child:
             case Shipment():
-                self.shipments[child.shipment_id] = child
+                self.shipments = _with(self.shipments, child.shipment_id, child)
             case Offer():
-                self.offers.add(child.offer_id)
+                self.offers = _and(self.offers, child.offer_id)
             case Evidence():
-                self.evidence.add(child.evidence_id)
-                self.evidence_digests.add((child.by, child.sha256))
+                self.evidence = _and(self.evidence, child.evidence_id)
+                self.met(child.by, child.sha256)
             case Chargeback():
-                self.chargebacks[child.chargeback_id] = child
+                self.chargebacks = _with(self.chargebacks, child.chargeback_id, child)
             case Command():
-                self.commands[child.command_id] = child
+                self.commands = _with(self.commands, child.command_id, child)
             case Claim():
                 self.payments[child.payment_id] = self.escrow.order_id
+
+
+_NONE: Final[Mapping[str, Any]] = MappingProxyType({})
+T = TypeVar("T")
+
+
+def _with(there: Mapping[str, T], key: str, value: T) -> Mapping[str, T]:
+    if isinstance(there, dict):
+        there[key] = value
+        return there
+    return {key: value}
+
+
+def _and(there: Collection[T], value: T) -> Collection[T]:
+    if isinstance(there, set):
+        there.add(value)
+        return there
+    return {value}

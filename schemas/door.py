@@ -3,6 +3,7 @@
 The checks stand in the order of RULES 3.1. No bytes make this raise.
 """
 
+import re
 from collections.abc import Iterable
 from hashlib import sha256
 from typing import Any, Final, NamedTuple, Protocol, cast
@@ -18,7 +19,8 @@ from schemas.supplier_reports import SupplierReported
 from schemas.words import WireModel
 
 VALUE_BYTES_MAX: Final = 65_536
-_FREE_TEXT: Final = {"note", "rationale"}
+_FREE_TEXT: Final = {fact.model: fact.free_text for fact in FACT_TYPES.values()}
+_FREE_TEXT_FIELDS: Final = {"note", "rationale"}
 
 
 class Record(NamedTuple):
@@ -129,10 +131,10 @@ def _fact(record: Record, sent: Envelope, data: WireModel) -> Fact:
     for written in _card_texts(data):
         if cards.has_card_number(written):
             raise _Refuse("card_number", "a text holds a card number", sent)
-    free_text: str | None = getattr(data, "note", None) or getattr(data, "rationale", None)
-    payload = data.model_dump_json(
-        exclude_none=True, exclude=_FREE_TEXT if free_text is not None else None
-    ).encode()
+    field = _FREE_TEXT[type(data)]
+    free_text: str | None = None if field is None else getattr(data, field)
+    exclude = None if free_text is None else _FREE_TEXT_FIELDS
+    payload = data.__pydantic_serializer__.to_json(data, exclude_none=True, exclude=exclude)
     return Fact(
         sent.type,
         cast(FactData, data),
@@ -193,18 +195,18 @@ def _from_bytes(model: type[WireModel], value: bytes | None, sent: Envelope) -> 
     Without a backslash and without white space before a colon, `":` ends each name and nothing
     else, so that as many of them as there are fields means: no name stands twice.
     """
-    if value is not None and not any(sign in value for sign in _UNSURE):
+    if value is not None and _UNSURE.search(value) is None:
         try:
-            data = model.model_validate_json(value)
+            data = model.__pydantic_validator__.validate_json(value)
         except ValidationError:
             pass
         else:
             if value.count(b'":') == _names(data):
-                return data
+                return cast(WireModel, data)
     return _from_object(model, _parse(value, sent), sent)
 
 
-_UNSURE: Final = (b"\\", b'" ', b'"\n', b'"\t', b'"\r')
+_UNSURE: Final = re.compile(rb'\\|"[ \t\r\n]')
 
 
 def _names(data: WireModel) -> int:
@@ -219,17 +221,13 @@ def _names(data: WireModel) -> int:
 
 def _card_texts(data: WireModel) -> Iterable[str]:
     """The texts that people write, where a card number could stand."""
-    if type(data) is PaymentCaptured:
-        if data.order is not None:
-            for line in data.order.lines:
-                for name, value in (line.options or {}).items():
-                    yield name
-                    yield value
-        return
-    for field in _CARD_FIELDS[type(data)]:
-        text = getattr(data, field)
-        if text is not None:
-            yield text
+    fields = _CARD_FIELDS[type(data)]
+    if fields:
+        return [text for text in (getattr(data, name) for name in fields) if text is not None]
+    if type(data) is PaymentCaptured and data.order is not None:
+        options = [line.options for line in data.order.lines if line.options]
+        return [text for option in options for item in option.items() for text in item]
+    return ()
 
 
 _CARD_FIELDS: Final = {

@@ -5,11 +5,13 @@ Every required attribute is present and well formed in an `Envelope`, or there i
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from schemas.words import is_rfc3339
 
 _WELL_FORMED: Final = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,256}")
+_REQUIRED: Final = 4  # specversion, id, source, type
 _OWN: Final = frozenset(
     ("specversion", "id", "source", "type", "time", "subject", "datacontenttype", "data")
 ) | {"data_base64"}
@@ -40,10 +42,7 @@ def is_structured(headers: Mapping[str, bytes]) -> bool:
     content_type = headers.get("content-type")
     if content_type is None:
         return "ce_specversion" not in headers
-    try:
-        return media_type(content_type.decode()) == "application/cloudevents+json"
-    except UnicodeDecodeError:
-        return False
+    return _media_type_of(content_type) == "application/cloudevents+json"
 
 
 def media_type(content_type: str) -> str:
@@ -53,19 +52,26 @@ def media_type(content_type: str) -> str:
 
 def from_headers(headers: Mapping[str, bytes]) -> Envelope:
     """Binary mode: attributes are `ce_*` headers, the data are `application/json`."""
+    if "content-type" not in headers:
+        raise BadEnvelope("no content-type")
+    if _media_type_of(headers["content-type"]) != "application/json":
+        raise BadEnvelope("content-type is not application/json")
     try:
-        if headers["content-type"] != b"application/json" and (
-            media_type(headers["content-type"].decode()) != "application/json"
-        ):
-            raise BadEnvelope("content-type is not application/json")
         attributes = {
             name[3:]: raw.decode() for name, raw in headers.items() if name.startswith("ce_")
         }
-    except KeyError:
-        raise BadEnvelope("no content-type") from None
     except UnicodeDecodeError:
         raise BadEnvelope("a header is not UTF-8") from None
     return _envelope(attributes)
+
+
+@lru_cache(maxsize=256)
+def _media_type_of(content_type: bytes) -> str | None:
+    """None for what is not even UTF-8."""
+    try:
+        return media_type(content_type.decode())
+    except UnicodeDecodeError:
+        return None
 
 
 def from_event(event: Mapping[str, Any]) -> Envelope:
@@ -87,29 +93,26 @@ def _is_json(media: str) -> bool:
 
 def _envelope(attributes: dict[str, Any]) -> Envelope:
     """Raises BadEnvelope unless the required attributes and `time` are well formed."""
-    if attributes.get("specversion") != "1.0":
+    get = attributes.get
+    source, id_, type_name, time = get("source"), get("id"), get("type"), get("time")
+    if get("specversion") != "1.0":
         raise BadEnvelope("specversion is not 1.0")
-    for name in ("id", "source"):
-        value = attributes.get(name)
-        if not isinstance(value, str) or _WELL_FORMED.fullmatch(value) is None:
-            raise BadEnvelope(f"{name} is missing or malformed")
-    if not isinstance(attributes.get("type"), str) or not attributes["type"]:
+    if not isinstance(id_, str) or _WELL_FORMED.fullmatch(id_) is None:
+        raise BadEnvelope("id is missing or malformed")
+    if not isinstance(source, str) or _WELL_FORMED.fullmatch(source) is None:
+        raise BadEnvelope("source is missing or malformed")
+    if not isinstance(type_name, str) or not type_name:
         raise BadEnvelope("type is missing or malformed")
-    time = attributes.get("time")
     if time is not None and not (isinstance(time, str) and is_rfc3339(time)):
         raise BadEnvelope("time is not RFC 3339")
-    extensions: tuple[tuple[str, str | int], ...] = ()
-    if not attributes.keys() <= _OWN:
-        extensions = tuple(
-            (name, value)
-            for name, value in sorted(attributes.items())
-            if name not in _OWN and isinstance(value, str | int)
-        )
-    return Envelope(
-        attributes["source"],
-        attributes["id"],
-        attributes["type"],
-        attributes.get("subject"),
-        time,
-        extensions,
+    extensions = () if len(attributes) == _REQUIRED else _extensions(attributes)
+    return Envelope(source, id_, type_name, get("subject"), time, extensions)
+
+
+def _extensions(attributes: dict[str, Any]) -> tuple[tuple[str, str | int], ...]:
+    """Whatever is not CloudEvents' own and not a structure is carried along."""
+    return tuple(
+        (name, value)
+        for name, value in sorted(attributes.items())
+        if name not in _OWN and isinstance(value, str | int)
     )

@@ -50,6 +50,12 @@ class FactType(NamedTuple):
     stage: str  # the stem: payments, shipments, ...
     model: type[WireModel]
 
+    @property
+    def free_text(self) -> str | None:
+        """The field of people's own words, kept apart from the rest; no type has two."""
+        fields = self.model.model_fields
+        return next((name for name in ("note", "rationale") if name in fields), None)
+
 
 PAYMENTS: Final = "escrow.payments.v1"
 SHIPMENTS: Final = "escrow.shipments.v1"

@@ -1,6 +1,6 @@
 """What we tell others: changes of status, refusals, alarms, dead letters (RULES 4.8)."""
 
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Final, Literal
 
@@ -84,5 +84,9 @@ def sent_id(cause: str, type_name: str, index: int) -> str:
 
 def rfc3339(t: int) -> str:
     """Milliseconds UTC as text, `2026-01-31T10:00:00.000Z`; past year 9999 it stays at its end."""
-    instant = datetime.fromtimestamp(min(t, 253_402_300_799_999) // 1000, UTC)
-    return f"{instant:%Y-%m-%dT%H:%M:%S}.{t % 1000:03d}Z"
+    instant = _EPOCH + timedelta(milliseconds=min(t, _LAST_MS))
+    return instant.isoformat(timespec="milliseconds") + "Z"
+
+
+_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001  in UTC, as the Z says
+_LAST_MS: Final = 253_402_300_799_999

@@ -160,4 +160,4 @@ def _load_children(connection: Connection, orders: dict[str, Order], facts: Iter
             digests=list(shas),
         )
         for order_id, party, sha256 in rows:
-            orders[order_id].evidence_digests.add((party, sha256))
+            orders[order_id].met(party, sha256)
