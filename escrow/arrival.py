@@ -155,6 +155,9 @@ def _wake(order: Order) -> Iterator[Decided | Moved]:
                 yield Moved(moved)
                 continue
             _leave(order, waiting)
+            if isinstance(outcome, Applied):  # decided on the row as it was before it left
+                row = outcome.escrow._replace(parked=order.escrow.parked)
+                outcome = outcome._replace(escrow=row)
             yield _take(order, waiting.fact, "waking", outcome, waiting.no)
             woken |= isinstance(outcome, Applied)
 
