@@ -11,8 +11,11 @@ from schemas.order_events import DEAD_LETTERS, ORDER_EVENTS
 
 DAY_MS: Final = 86_400_000
 VIEWS: Final = "escrow.views.v1"
+KEPT_MS: Final = 90 * DAY_MS  # facts no shorter than dead letters: a replay reads the original
+WITNESS_KEPT_MS: Final = 365 * DAY_MS  # order events hold the heads of the audit chains
 MESSAGE_BYTES_MAX: Final = 1_048_576
 PARTITIONS: Final = 4
+NO_LIMIT: Final = str(2**63 - 1)
 
 TimestampType = Literal["LogAppendTime", "CreateTime"]
 
@@ -26,21 +29,28 @@ class Topic(NamedTuple):
     written_by: str
     read_by: str
     purpose: str
-    retention_ms: int = 30 * DAY_MS
+    retention_ms: int = KEPT_MS
     partitions: int = PARTITIONS
     compacted: bool = False
 
     def config(self, timestamp_type: TimestampType) -> dict[str, str]:
-        """The broker's settings for it; `compression.type` is ours, so that bombs are unpacked
-        and measured by the broker before a consumer meets them.
+        """The broker's settings for it.
+
+        `compression.type` is not `producer`: the broker then unpacks and measures every batch of
+        another codec before a consumer meets it, and lz4 cannot grow beyond 255 times its size.
+        Where a record's time is its producer's (local, tests), it may lie in any year: such
+        records are neither refused for being early nor deleted for being old.
         """
-        return {
+        settings = {
             "cleanup.policy": "compact" if self.compacted else "delete",
             "retention.ms": "-1" if self.compacted else str(self.retention_ms),
             "max.message.bytes": str(MESSAGE_BYTES_MAX),
             "compression.type": "lz4",
             "message.timestamp.type": timestamp_type,
         }
+        if timestamp_type == "CreateTime":
+            settings |= {"retention.ms": "-1", "message.timestamp.after.max.ms": NO_LIMIT}
+        return settings
 
 
 _WRITERS: Final = {
@@ -99,7 +109,8 @@ TOPICS: Final[tuple[Topic, ...]] = (
         ("order.changed", "fact.refused", "mediation.available", "alarm.raised"),
         "the relay, nobody else",
         "the marketplace, operators",
-        "What became of orders and facts.",
+        "What became of orders and facts; a witness for the audit.",
+        retention_ms=WITNESS_KEPT_MS,
     ),
     Topic(
         DEAD_LETTERS,
@@ -108,7 +119,6 @@ TOPICS: Final[tuple[Topic, ...]] = (
         "the relay, nobody else",
         "operators",
         "Records that an operator must look at, redacted.",
-        retention_ms=90 * DAY_MS,
     ),
     Topic(
         VIEWS,

@@ -4,13 +4,14 @@ Outside the profile `local` nothing starts without TLS, source rules and the bro
 Names: `ESCROW_<FIELD>`, or `ESCROW_<SECTION>__<FIELD>` with two underscores.
 """
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from consumers.engine.connections import (
     MASK,
@@ -39,6 +40,15 @@ class BatchSettings(Section):
     linger_ms: Annotated[int, Field(ge=0, le=10_000)] = 5
 
 
+class RelaySettings(Section):
+    """Which slices of the outbox a relay sends, as JSON: `[0,1,2]`. Relays may share them out."""
+
+    slices: Annotated[
+        tuple[Annotated[int, Field(ge=0, le=15)], ...], Field(min_length=1, max_length=16)
+    ] = tuple(range(16))
+    retention_hours: Annotated[int, Field(ge=1, le=87_600)] = 168  # sent rows are kept so long
+
+
 class LogSettings(Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["json", "console"] = "json"
@@ -65,6 +75,7 @@ class Settings(BaseSettings):
     database: DatabaseSettings = DatabaseSettings()
     timestamp_type: TimestampType = Field(default_factory=_default_timestamp_type)
     batch: BatchSettings = BatchSettings()
+    relay: RelaySettings = RelaySettings()
     log: LogSettings = LogSettings()
     metrics_host: str = "127.0.0.1"
     metrics_port: Port | None = None  # none: no metrics; 0: a free one
@@ -117,6 +128,10 @@ def load_settings(**given: object) -> Settings:
         return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
         raise ConfigError("\n".join(_explain(error))) from None
+    except SettingsError as error:
+        raise ConfigError(
+            f"{error}: a list is JSON, and goes by ESCROW_<SECTION>__<FIELD>"
+        ) from None
     except OSError as error:
         raise ConfigError(f"cannot read {error.filename}: {error.strerror}") from None
 
@@ -138,6 +153,8 @@ def render_settings(settings: Settings) -> dict[str, str]:
 def _text(value: object) -> str:
     if value is None:
         return ""
+    if isinstance(value, tuple):
+        return json.dumps(value)
     return MASK if isinstance(value, SecretStr) else str(value)
 
 
@@ -145,6 +162,8 @@ def _explain(error: ValidationError) -> list[str]:
     """One line a fault: the variable, and what is wrong; never the value."""
     lines = []
     for fault in error.errors(include_url=False, include_context=False, include_input=False):
+        if fault["type"] == "default_factory_not_called":
+            continue  # only says that another line is wrong
         variable = PREFIX + "__".join(str(part) for part in fault["loc"]).upper()
         text = fault["msg"].removeprefix("Value error, ")
         if fault["type"] == "extra_forbidden":

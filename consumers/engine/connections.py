@@ -4,6 +4,7 @@ A password stands in a variable or, better, in a file of its own that the variab
 """
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import SplitResult, parse_qs, quote, urlsplit, urlunsplit
@@ -143,10 +144,7 @@ class DatabaseSettings(Section):
     def shown_url(self) -> str:
         """The URL for people's eyes: the password masked, also one among the parameters."""
         shown = _with_password(self.parts, MASK) if self.parts.password else self.parts.geturl()
-        for name in ("password", "sslpassword"):
-            for secret in parse_qs(self.parts.query).get(name, ()):
-                shown = shown.replace(f"{name}={secret}", f"{name}={MASK}")
-        return shown
+        return re.sub(r"(password=)[^&]*", rf"\g<1>{MASK}", shown)
 
     def _query(self, name: str) -> str:
         return parse_qs(self.parts.query).get(name, [""])[-1]
