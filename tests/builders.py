@@ -212,11 +212,11 @@ class Story:
 
     def frozen(self, **data: Any) -> Self:
         """A chargeback is open."""
-        story = self if self.order_id in self.replay.orders else self.held()
+        story = self.held() if self.row.status is None else self
         return story.says("payment.charged_back", **data)
 
     def released(self) -> Self:
-        story = self if self.order_id in self.replay.orders else self.held()
+        story = self.held() if self.row.status is None else self
         return story.says("delivery.confirmed")
 
     def refunded(self) -> Self:
@@ -302,7 +302,7 @@ class Seen:
     def sound(self) -> Self:
         if self.outcome == "refused":
             assert _without_chain(self.story.row) == _without_chain(self.before)
-        if self.fact.order_id is not None:
+        if self.fact.order_id is not None and self.steps:
             self.story.books.check(self.story.order)
         return self
 
