@@ -16,7 +16,7 @@ from tests.model.strict_json import Json, NotJson, compact, parse
 
 NEEDED = {"topic", "key", "timestamp_ms"}
 ALLOWED = NEEDED | {"headers", "value", "value_base64"}
-T_MAX = 2**63 - 1
+T_LIMIT = 2**63  # timestamps are signed 64-bit integers
 
 
 class NotARecord(Exception):
@@ -39,9 +39,9 @@ def read_records(content: bytes) -> Iterator[Record]:
             continue
         number += 1
         try:
-            parsed, _ = parse(line, None)
+            parsed, _ = parse(line, None, lone_surrogates=True)
             record = to_record(parsed)
-        except (NotJson, RecursionError):
+        except (NotJson, UnicodeEncodeError, RecursionError):  # a text without UTF-8 bytes
             record = None
         if record is None:
             raise NotARecord(number)
@@ -49,14 +49,21 @@ def read_records(content: bytes) -> Iterator[Record]:
 
 
 def to_record(line: Json) -> Record | None:
+    """The record of a line, or None; UnicodeEncodeError if a text of it has no UTF-8 bytes."""
     if not isinstance(line, dict) or not line.keys() >= NEEDED or not line.keys() <= ALLOWED:
         return None
     topic, key, t = line["topic"], line["key"], line["timestamp_ms"]
     headers = to_headers(line.get("headers"))
     if not isinstance(topic, str) or not (key is None or isinstance(key, str)) or headers is None:
         return None
-    if type(t) is not int or abs(t) > T_MAX or ("value" in line) == ("value_base64" in line):
+    if (
+        type(t) is not int
+        or not -T_LIMIT <= t < T_LIMIT
+        or ("value" in line) == ("value_base64" in line)
+    ):
         return None
+    for each in (topic, key or "", *headers.keys(), *headers.values()):
+        each.encode()
     if "value_base64" in line:
         raw = from_base64(line["value_base64"])
         return None if raw is None else Record(topic, key, t, headers, raw)

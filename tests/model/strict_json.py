@@ -23,6 +23,7 @@ class Number:
 Json: TypeAlias = "bool | int | str | Number | list[Json] | dict[str, Json] | None"
 
 NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
+LONE = re.compile("[\ud800-\udfff]")
 ESCAPES = {
     '"': '"',
     "\\": "\\",
@@ -37,8 +38,9 @@ WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
 
 
 class _Reader:
-    def __init__(self, text: str, depth_max: int | None) -> None:
+    def __init__(self, text: str, depth_max: int | None, *, lone_surrogates: bool) -> None:
         self.text = text
+        self.lone_surrogates = lone_surrogates
         self.at = 0
         self.depth_max = depth_max
         self.doubled = False
@@ -137,12 +139,13 @@ class _Reader:
             raise NotJson("an unknown escape")
         unit = self.hex4()
         if 0xD800 <= unit <= 0xDBFF and self.text.startswith("\\u", self.at):
+            after_high = self.at
             self.at += 2
             low = self.hex4()
             if 0xDC00 <= low <= 0xDFFF:
                 return chr(0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00))
-            raise NotJson("a lone surrogate")
-        if 0xD800 <= unit <= 0xDFFF:
+            self.at = after_high
+        if 0xD800 <= unit <= 0xDFFF and not self.lone_surrogates:
             raise NotJson("a lone surrogate")
         return chr(unit)
 
@@ -154,15 +157,14 @@ class _Reader:
         return int(digits, 16)
 
 
-def parse(raw: bytes, depth_max: int | None) -> tuple[Json, bool]:
+def parse(raw: bytes, depth_max: int | None, *, lone_surrogates: bool = False) -> tuple[Json, bool]:
     """The value, and whether some object in it has one name twice (compared after unescaping)."""
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise NotJson("not UTF-8") from error
-    reader = _Reader(
-        text, depth_max
-    )  # a BOM is no JSON blank, so it is refused as any other character
+    # a BOM is no JSON blank, so it is refused as any other character
+    reader = _Reader(text, depth_max, lone_surrogates=lone_surrogates)
     reader.blanks()
     value = reader.value(0)
     reader.blanks()
@@ -172,11 +174,12 @@ def parse(raw: bytes, depth_max: int | None) -> tuple[Json, bool]:
 
 
 def compact(value: Json) -> str:
-    """Compact JSON; numbers as they were spelled (RULES 5: an object's bytes)."""
+    """Compact JSON; numbers as they were spelled, and escapes only where UTF-8 has no bytes."""
     if isinstance(value, dict):
         return "{" + ",".join(f"{compact(k)}:{compact(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ",".join(compact(item) for item in value) + "]"
     if isinstance(value, Number):
         return value.text
-    return json.dumps(value, ensure_ascii=False)
+    spelled = json.dumps(value, ensure_ascii=False)
+    return LONE.sub(lambda found: f"\\u{ord(found.group()):04x}", spelled)
