@@ -109,8 +109,8 @@ def _cause(fact: Fact) -> dict[str, str]:
 def _changed(fact: Fact, old: str | None, escrow: Escrow) -> dict[str, Any]:
     return {
         "order_id": escrow.order_id,
-        "from_status": old,
-        "to_status": escrow.status,
+        "from": old,
+        "to": escrow.status,
         "held_minor": escrow.held_minor,
         "refunded_minor": escrow.refunded_minor,
         "paid_out_minor": escrow.paid_out_minor,

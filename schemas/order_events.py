@@ -2,7 +2,9 @@
 
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
+
+from pydantic import ConfigDict, Field
 
 from schemas.commands import Cause, DecidedBy
 from schemas.money import Currency
@@ -14,11 +16,18 @@ SOURCE: Final = "escrow"  # the CloudEvents source of all that the pipeline send
 
 
 class OrderChanged(WireModel):
-    """One change of status; the first one comes from null. Amounts as they stand after it."""
+    """One change of status; the first one comes from null. Amounts as they stand after it.
+
+    On the wire the two statuses are `from` and `to`; the former is a word of Python's own.
+    """
+
+    model_config = ConfigDict(
+        serialize_by_alias=True, validate_by_alias=True, validate_by_name=True
+    )
 
     order_id: str
-    from_status: str | None
-    to_status: str
+    from_status: Annotated[str | None, Field(alias="from")]
+    to_status: Annotated[str, Field(alias="to")]
     held_minor: int
     refunded_minor: int
     paid_out_minor: int
