@@ -48,9 +48,14 @@ class Known(NamedTuple):
         return sha256(self.salt + fact.text.encode()).digest() == self.text_digest
 
 
-def identity_of(fact: Fact) -> bytes:
+def identity_key(source: str, id_: str) -> bytes:
     """16 bytes of SHA-256 over source and id: the key of the identities."""
-    return sha256(f"{fact.source}\n{fact.id}".encode()).digest()[:16]
+    return sha256(f"{source}\n{id_}".encode()).digest()[:16]
+
+
+def identity_of(fact: Fact) -> bytes:
+    """The key of this fact's identity."""
+    return identity_key(fact.source, fact.id)
 
 
 def known_identities(connection: Connection, identities: Collection[bytes]) -> dict[bytes, Known]:

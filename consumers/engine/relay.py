@@ -1,0 +1,223 @@
+"""What decisions have written is sent at least once, in order within an order, by one writer a slice.
+
+A row is marked after its ack; a crash in between, or a relay that was frozen and wakes, sends it
+again under the same id. A stale writer's mark is refused by the database.
+"""
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from threading import Event
+from typing import Final
+
+import structlog
+from sqlalchemy import Connection, Engine
+
+from consumers.engine.config import Settings
+from consumers.engine.publishing import (
+    NotTried,
+    Publisher,
+    Wire,
+    binary_headers,
+    make_publisher,
+)
+from schemas.order_events import SOURCE
+from storage import relaying
+from storage.engine import CONNECTION_LOST, stage_engine
+from storage.relaying import Unsent
+
+ROWS_MAX: Final = 512  # a slice and round
+BYTES_MAX: Final = 1_048_576  # a slice and round: what can be in flight is 16 times as much
+LEASE_SECONDS: Final = 10.0  # a slice whose writer gives no sign for so long is taken over
+SIGN_SECONDS: Final = 3.0
+_IDLE_SECONDS: Final = (0.002, 0.005, 0.01, 0.02, 0.03)  # asleep for longer the longer it is quiet
+_RETRY_SECONDS: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
+_REST_SECONDS: Final = (1.0, 2.0, 5.0, 10.0, 30.0)  # of a slice in which a row was refused
+
+log = structlog.get_logger()
+
+
+class Relay:
+    """Sends the rows of its slices, round after round: read, send, mark.
+
+    `counts` has sent, rounds, lost (slices), refused (rows); `seconds` where the time went.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        publisher: Publisher,
+        slices: Collection[int],
+        *,
+        rows_max: int = ROWS_MAX,
+        bytes_max: int = BYTES_MAX,
+    ) -> None:
+        self.epochs: dict[int, int] = {}  # of the slices that are ours
+        self.counts: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self._engine = engine
+        self._publisher = publisher
+        self._slices = frozenset(slices)
+        self._rows_max = rows_max
+        self._bytes_max = bytes_max
+        self._refusals: Counter[int] = Counter()  # slice → in a row
+        self._rests_until: dict[int, float] = {}
+        self._signed_at = 0.0
+
+    def take(self) -> None:
+        """Become the writer of all our slices; whoever was it will notice at his next mark."""
+        with self._timed("take") as connection:
+            self.epochs = relaying.take(connection, self._slices)
+        self._signed_at = time.monotonic()
+        log.info("sending", epochs=self.epochs)
+
+    def keep(self) -> None:
+        """Give a sign of life now and then; take over what another writer has left behind."""
+        if time.monotonic() - self._signed_at < SIGN_SECONDS:
+            return
+        with self._timed("take") as connection:
+            if self.epochs:
+                self._drop(self.epochs.keys() - relaying.give_sign(connection, self.epochs))
+            if others := self._slices - self.epochs.keys():
+                taken = relaying.take_abandoned(connection, others, LEASE_SECONDS)
+                if taken:
+                    log.warning("slices taken over", epochs=taken)
+                    self.epochs |= taken
+        self._signed_at = time.monotonic()
+
+    def leave(self) -> None:
+        """Say that we are gone, so that another relay need not wait."""
+        if self.epochs:
+            with self._timed("take") as connection:
+                relaying.give_sign(connection, self.epochs, leave=True)
+            self.epochs = {}
+
+    def step(self) -> int:
+        """One round; returns how many rows were sent and marked."""
+        rows = self.read()
+        return self.mark(self.send(rows)) if rows else 0
+
+    def read(self) -> list[Unsent]:
+        """What to send next, in the order of ids; what is on hold is not among it."""
+        now = time.monotonic()
+        slices = [s for s in sorted(self.epochs) if self._rests_until.get(s, 0.0) <= now]
+        if not slices:
+            return []
+        with self._timed("read") as connection:
+            rows = relaying.read_unsent(connection, slices, self._rows_max, self._bytes_max)
+        if stoppable := [row for row in rows if row.let_go is False]:
+            with self._timed("let_go") as connection:
+                gone = relaying.let_go(connection, self.epochs, stoppable)
+            rows = [row for row in rows if row.let_go is not False or row.id in gone]
+        return rows
+
+    def send(self, rows: Sequence[Unsent]) -> list[Unsent]:
+        """Those rows that have their ack, of each slice up to the first that has none."""
+        began = time.perf_counter()
+        results = self._publisher.publish([_wire(row) for row in rows])
+        self.seconds["send"] += time.perf_counter() - began
+        sent: list[Unsent] = []
+        stopped: set[int] = set()
+        for row, error in zip(rows, results, strict=True):
+            if row.slice in stopped:
+                continue
+            if error is None:
+                sent.append(row)
+                continue
+            stopped.add(row.slice)
+            if not isinstance(error, NotTried):
+                self._rest(row, error)
+        return sent
+
+    def mark(self, rows: Sequence[Unsent]) -> int:
+        """Mark these as sent, as far as their slices are still ours; returns how many."""
+        if not rows:
+            return 0
+        with self._timed("mark") as connection:
+            marked = relaying.mark_sent(connection, self.epochs, [row.id for row in rows])
+            if marked < len(rows):
+                self._drop(self.epochs.keys() - relaying.give_sign(connection, self.epochs))
+        for slice_ in {row.slice for row in rows}:
+            self._refusals.pop(slice_, None)
+        self.counts["rounds"] += 1
+        self.counts["sent"] += marked
+        return marked
+
+    def _rest(self, row: Unsent, error: Exception) -> None:
+        """A row that Kafka refuses holds up its slice, loudly, and no other one for long."""
+        seconds = _REST_SECONDS[min(self._refusals[row.slice], len(_REST_SECONDS) - 1)]
+        self._refusals[row.slice] += 1
+        self._rests_until[row.slice] = time.monotonic() + seconds
+        self.counts["refused"] += 1
+        log.error(
+            "row not sent",
+            slice=row.slice,
+            row=row.id,
+            topic=row.topic,
+            error=f"{type(error).__name__}: {error}"[:300],
+            again_in_seconds=seconds,
+        )
+
+    def _drop(self, lost: Collection[int]) -> None:
+        if lost:
+            log.warning("slices lost to another relay", slices=sorted(lost))
+            self.counts["lost"] += len(lost)
+            for slice_ in lost:
+                del self.epochs[slice_]
+
+    @contextmanager
+    def _timed(self, what: str) -> Iterator[Connection]:
+        """One transaction; its time is booked."""
+        began = time.perf_counter()
+        with self._engine.connect() as connection, connection.begin():
+            yield connection
+        self.seconds[what] += time.perf_counter() - began
+
+
+def run_relay(settings: Settings, stop: Event) -> None:
+    """Send until `stop` is set; a database or a Kafka that is away is waited for."""
+    engine = stage_engine(settings.database.connection_url, name="escrow-relay")
+    publisher = make_publisher(settings, stop)
+    relay = Relay(engine, publisher, settings.relay.slices)
+    try:
+        _work(relay, publisher, stop)
+        try:
+            relay.leave()
+        except CONNECTION_LOST as error:
+            log.warning("left without a word", error=type(error).__name__)
+    finally:
+        publisher.close()
+        engine.dispose()
+
+
+def _work(relay: Relay, publisher: Publisher, stop: Event) -> None:
+    quiet = failed = 0
+    started = False
+    while not stop.is_set():
+        failures = publisher.failures
+        try:
+            if started:
+                relay.keep()
+            else:
+                relay.take()
+                started = True
+            sent = relay.step()
+        except CONNECTION_LOST as error:
+            log.warning("database away", error=f"{type(error).__name__}: {error}"[:300])
+            stop.wait(_RETRY_SECONDS[min(failed, len(_RETRY_SECONDS) - 1)])
+            failed += 1
+            continue
+        if not sent and publisher.failures > failures:
+            stop.wait(_RETRY_SECONDS[min(failed, len(_RETRY_SECONDS) - 1)])
+            failed += 1
+            continue
+        failed = 0
+        quiet = 0 if sent else quiet + 1
+        if quiet:
+            stop.wait(_IDLE_SECONDS[min(quiet, len(_IDLE_SECONDS)) - 1])
+
+
+def _wire(row: Unsent) -> Wire:
+    headers = binary_headers(SOURCE, row.type, row.sent_id, row.attributes)
+    return Wire(row.topic, row.key.encode(), row.payload.encode(), headers, row.t)
