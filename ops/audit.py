@@ -12,8 +12,8 @@ from typing import Any, Final, NamedTuple
 from ops.audit_order import Facts, audit_order
 from ops.findings import CHECKS, Check, Finding
 from ops.redecide import Unreadable, claimed_elsewhere, payment_ids, read_facts
-from storage.attention import Waiting, rules_now, waiting
 from storage import checks
+from storage.attention import Waiting, rules_now, waiting
 from storage.dossiers import Dossier, next_ids, read_range
 from storage.reading import Snapshot, snapshot
 

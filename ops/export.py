@@ -4,7 +4,7 @@ The order of lines is the recorded order of decisions, which topics do not have 
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Final
 
 from schemas.facts import FACT_TYPES
@@ -23,12 +23,16 @@ def export_lines(facts: Iterable[ExportedFact]) -> Iterator[str]:
         )
 
 
-def write_export(facts: Iterable[ExportedFact], out: IO[str]) -> int:
-    """Write them all; returns how many."""
+def write_export(
+    facts: Iterable[ExportedFact], out: IO[str], done: Callable[[int], None] = lambda _: None
+) -> int:
+    """Write them all; returns how many. `done` hears of every thousandth."""
     count = 0
     for line in export_lines(facts):
         out.write(line)
         count += 1
+        if count % 1_000 == 0:
+            done(count)
     return count
 
 

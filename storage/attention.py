@@ -17,6 +17,7 @@ class Waiting(NamedTuple):
     what: str
     number: int
     oldest_at: int | None
+    by_wall: bool = False  # its age counts by the wall clock, not by that of the rules
 
 
 _PARKED: Final = """
@@ -32,8 +33,8 @@ SELECT count(*), min(t) FROM outbox WHERE sent_at IS NULL
 """
 _LETTERS: Final = """
 SELECT d.code, count(*), (extract(epoch FROM min(d.at)) * 1000)::bigint FROM dead_letters d
-WHERE NOT EXISTS (SELECT FROM dead_letter_actions a
-  WHERE (a.cluster_id, a.topic, a.partition, a."offset")
+WHERE 0 = (SELECT coalesce(sum(CASE a.action WHEN 'replay_failed' THEN -1 ELSE 1 END), 0)
+  FROM dead_letter_actions a WHERE (a.cluster_id, a.topic, a.partition, a."offset")
     = (d.cluster_id, d.topic, d.partition, d."offset"))
 GROUP BY d.code ORDER BY d.code
 """
@@ -49,8 +50,7 @@ def waiting(connection: Snapshot, now: int) -> list[Waiting]:
         Waiting(f"silent {row[0]} commands", *row[1:])
         for row in fetch(connection, _SILENT, since=since)
     ]
-    ((count, oldest),) = fetch(connection, _UNSENT)
-    found.append(Waiting("outbox: not sent yet", count, oldest))
+    found.append(Waiting("outbox: not sent yet", *unsent(connection)))
     ((held_back,),) = fetch(connection, _HELD_BACK)
     if held_back:
         found.append(Waiting("commands held for a person", held_back, None))
@@ -58,8 +58,14 @@ def waiting(connection: Snapshot, now: int) -> list[Waiting]:
     if count:
         found.append(Waiting("deadlines overdue", count, oldest))
     letters = fetch(connection, _LETTERS)
-    found += [Waiting(f"dead letters: {row[0]}", *row[1:]) for row in letters]
+    found += [Waiting(f"dead letters: {row[0]}", row[1], row[2], by_wall=True) for row in letters]
     return found
+
+
+def unsent(connection: Snapshot) -> tuple[int, int | None]:
+    """Records in the outbox that are not sent yet, and the timestamp of the oldest, ms UTC."""
+    ((count, oldest),) = fetch(connection, _UNSENT)
+    return count, oldest
 
 
 def rules_now(connection: Snapshot, wall_ms: int, timestamp_type: str) -> int:

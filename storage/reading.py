@@ -5,12 +5,13 @@ Nothing here writes. What goes wrong comes out as one sentence that says what to
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, NamedTuple
 
 from psycopg import Error as DriverError
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from storage import migrate
 from storage.engine import reading_engine
 
 Snapshot = Connection  # a connection inside one read-only transaction
@@ -62,3 +63,49 @@ def explain_trouble(error: Exception) -> str:
 
 def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
+class DatabaseFacts(NamedTuple):
+    """What a doctor looks at."""
+
+    version: str
+    clock_seconds: float  # since 1970, the database's
+    unsafe: list[str]  # settings that must be on and are not
+    clusters: set[str]  # Kafka clusters that positions belong to; empty without a schema
+
+
+def database_facts(url: str) -> DatabaseFacts:
+    """Version, clock and settings of the database. Raises DatabaseTrouble."""
+    with snapshot(url) as connection:
+        version = connection.scalar(text("SHOW server_version"))
+        clock = connection.scalar(text("SELECT extract(epoch FROM clock_timestamp())"))
+        unsafe = [
+            name
+            for name in ("fsync", "synchronous_commit", "full_page_writes")
+            if connection.scalar(text(f"SHOW {name}")) == "off"
+        ]
+        clusters: set[str] = set()
+        if connection.scalar(text("SELECT to_regclass('consumer_positions') IS NOT NULL")):
+            found = connection.execute(text("SELECT DISTINCT cluster_id FROM consumer_positions"))
+            clusters = {row[0] for row in found}
+    return DatabaseFacts(str(version).split()[0], float(clock or 0), unsafe, clusters)
+
+
+def revision(url: str) -> tuple[str | None, str | None]:
+    """The schema revision that the database has, and the one we expect. Raises DatabaseTrouble."""
+    with _in_plain_words():
+        return migrate.current(url), migrate.head()
+
+
+def upgrade_schema(url: str) -> str | None:
+    """Migrate to the revision we expect. Raises DatabaseTrouble."""
+    with _in_plain_words():
+        return migrate.upgrade(url)
+
+
+@contextmanager
+def _in_plain_words() -> Iterator[None]:
+    try:
+        yield
+    except (SQLAlchemyError, DriverError) as error:
+        raise DatabaseTrouble(explain_trouble(error)) from None

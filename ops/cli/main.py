@@ -1,41 +1,27 @@
-"""The program `escrow`: one command a file in this folder; nothing here decides anything."""
-
-from pathlib import Path
-from typing import Annotated
+"""The program `escrow`: each group of commands has a file in this folder; nothing here decides anything."""
 
 import typer
 
+from ops.cli import audit, commands, dlq, facts, lag, order, run, setup, simulate, topics
+
 app = typer.Typer(
     name="escrow",
-    help="A message-driven escrow pipeline: facts in, payout and refund commands out.",
+    help="A message-driven escrow pipeline: facts in, payout and refund commands out.\n\n"
+    "Exit codes: 0 good, 1 the answer is bad (findings, not found, declined), 2 not done, "
+    "3 a stage halted.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-
-
-@app.command()
-def simulate(
-    facts: Annotated[Path, typer.Argument(help="Records to decide, JSON Lines (RULES 5).")],
-    outcomes: Annotated[Path, typer.Option(help="Where to write one outcome a record.")],
-    orders: Annotated[Path, typer.Option(help="Where to write one line an order.")],
-) -> None:
-    """Dry run: decide the records of a file with no broker and no database.
-
-    Exit code 2 if a line is not a record; nothing is written then.
-    """
-    from ops.simulate import NotARecord, run
-
-    try:
-        count = run(facts, outcomes, orders)
-    except (NotARecord, OSError) as error:
-        typer.echo(f"escrow simulate: {error}", err=True)
-        raise typer.Exit(2) from None
-    typer.echo(f"{count} records decided", err=True)
-
-
-@app.callback()
-def _root() -> None:
-    """Keep `simulate` a command of its own while it is the only one."""
+run.register(app)
+app.command()(simulate.simulate)
+app.add_typer(facts.app, name="facts")
+app.add_typer(order.app, name="order")
+app.command()(audit.audit)
+app.command()(lag.lag)
+app.add_typer(dlq.app, name="dlq")
+app.add_typer(commands.app, name="commands")
+app.add_typer(topics.app, name="topics")
+setup.register(app)
 
 
 def main() -> None:

@@ -1,0 +1,137 @@
+"""`escrow audit`: the proof on a page. Exit code 0 clean, 1 findings, 2 unknown."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from ops.audit import AuditReport
+from ops.cli import terminal
+from ops.cli.terminal import JsonOption, a_table, styled
+from ops.findings import CHECKS
+from schemas.money import format_amount
+
+
+def audit(
+    json: JsonOption = False,
+    findings_max: Annotated[
+        int, typer.Option("--findings", min=0, help="How many findings to show.")
+    ] = 20,
+) -> None:
+    """Prove money, chains, decisions, commands and batches from the stored facts.
+
+    Runs beside the working stages in one read-only snapshot. Exit code 0: clean; 1: findings;
+    2: it could not finish, so nothing is known.
+    """
+    from ops.audit import report_json, run_audit
+    from storage.reading import DatabaseTrouble
+
+    settings = terminal.settings()
+    try:
+        with terminal.progress("orders") as bar:
+            report = run_audit(
+                settings.database.connection_url, terminal.wall_ms(), settings.timestamp_type, bar
+            )
+    except DatabaseTrouble as trouble:
+        raise _unknown(str(trouble), json=json) from None
+    except Exception as error:  # whatever it was, exit code 1 would say that rows are wrong
+        raise _unknown(f"{type(error).__name__}: {error}", json=json) from error
+    if json:
+        terminal.print_json(report_json(report))
+    else:
+        terminal.console().print(audit_page(report, findings_max))
+    raise typer.Exit(terminal.GOOD if report.clean else terminal.BAD)
+
+
+def _unknown(why: str, *, json: bool) -> typer.Exit:
+    """It could not finish: nothing is known, and neither clean nor a finding may be said."""
+    if json:
+        terminal.print_json({"verdict": "unknown", "why": terminal.plain(why)})
+    return terminal.fail(f"unknown: the audit could not finish\n{why}")
+
+
+def audit_page(report: AuditReport, findings_max: int) -> RenderableType:
+    """The whole report."""
+    parts: list[RenderableType] = [_checks(report), Text()]
+    if report.ledgers:
+        parts += [_money(report), Text()]
+    if report.waiting:
+        parts += [_waiting(report), Text()]
+    if not report.clean:
+        parts += [_findings(report, findings_max), Text()]
+    parts.append(_verdict(report))
+    return Group(*parts)
+
+
+def _checks(report: AuditReport) -> RenderableType:
+    table = a_table("", "check", "proves")
+    for check, proves in CHECKS.items():
+        found = report.found[check]
+        mark = Text(f"✗ {found}", style="bold red") if found else Text("✓", style="green")
+        table.add_row(mark, check.replace("_", " "), styled(proves, style="dim"))
+    return table
+
+
+def _money(report: AuditReport) -> RenderableType:
+    columns = ("captured", "held", "refunded", "paid out", "charged back", "sent back", "off by")
+    table = a_table("money", *columns, right=columns)
+    for ledger in report.ledgers:
+        amounts = (
+            ledger.captured,
+            ledger.held,
+            ledger.refunded,
+            ledger.paid_out,
+            ledger.charged_back,
+            ledger.sent_back,
+        )
+        off = Text(_number(ledger.imbalance, ledger.currency))
+        off.stylize("bold red" if ledger.imbalance else "green")
+        shown = (_number(amount, ledger.currency) for amount in amounts)
+        table.add_row(ledger.currency, *shown, off)
+    return table
+
+
+def _number(amount_minor: int, currency: str) -> str:
+    return format_amount(amount_minor, currency).removesuffix(currency).rstrip()
+
+
+def _waiting(report: AuditReport) -> RenderableType:
+    table = a_table("waiting", "how many", "oldest", right=("how many",))
+    for waits in report.waiting:
+        age = (
+            ""
+            if waits.oldest_at is None
+            else _age(terminal.wall_ms() if waits.by_wall else report.now, waits.oldest_at)
+        )
+        style = "" if waits.number else "dim"
+        name = waits.what.replace("_", " ")
+        table.add_row(styled(name, style=style), styled(waits.number, style=style), age)
+    return table
+
+
+def _age(now: int, since: int) -> str:
+    return terminal.how_long(now - since) if now > since else terminal.when(since)
+
+
+def _findings(report: AuditReport, findings_max: int) -> RenderableType:
+    table = a_table("finding", "about", "what")
+    for finding in report.findings[:findings_max]:
+        table.add_row(
+            finding.check.replace("_", " "), styled(finding.subject), styled(finding.text)
+        )
+    more = sum(report.found.values()) - min(len(report.findings), findings_max)
+    if more > 0:
+        table.add_row("", "", styled(f"and {more:,} more: see --json or --findings", style="dim"))
+    return table
+
+
+def _verdict(report: AuditReport) -> Text:
+    found = sum(report.found.values())
+    rate = report.orders / report.seconds if report.seconds else 0.0
+    verdict = ("clean", "bold green") if report.clean else (f"{found:,} findings", "bold red")
+    said = (
+        f"  {report.orders:,} orders and {report.facts + report.reports:,} facts"
+        f" in {report.seconds:.1f} s ({rate:,.0f} orders/s)"
+    )
+    return Text.assemble(verdict, (said, "dim"))

@@ -1,0 +1,142 @@
+"""`escrow commands`: what gateways were told to do, and asking for a failed one again."""
+
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import RenderableType
+from rich.text import Text
+
+from ops.cli import terminal
+from ops.cli.terminal import (
+    COMMAND_STYLES,
+    DryRunOption,
+    JsonOption,
+    OperatorOption,
+    YesOption,
+    a_table,
+    styled,
+)
+from schemas.money import format_amount
+
+app = typer.Typer(help="Commands to gateways: list, reissue.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_all(
+    state: Annotated[
+        Literal["PENDING", "ACCEPTED", "SETTLED", "FAILED", "RETURNED"] | None,
+        typer.Option(case_sensitive=False, help="Only those in this state."),
+    ] = None,
+    kind: Annotated[Literal["refund", "payout"] | None, typer.Option(help="Only these.")] = None,
+    order: Annotated[str | None, typer.Option(help="Only this order's.")] = None,
+    older: Annotated[
+        float | None, typer.Option(help="Only those asked for at least so many minutes ago.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    json: JsonOption = False,
+) -> None:
+    """List commands, those that wait longest first. Ages count by the clock of the rules."""
+    from storage.attention import rules_now
+    from storage.command_reading import list_commands
+    from storage.reading import snapshot
+
+    settings = terminal.settings()
+    with terminal.troubles(), snapshot(settings.database.connection_url) as connection:
+        now = rules_now(connection, terminal.wall_ms(), settings.timestamp_type)
+        found = list_commands(
+            connection,
+            limit=limit,
+            state=state,
+            kind=kind,
+            order_id=order,
+            asked_until=None if older is None else now - int(older * 60_000),
+        )
+    if json:
+        terminal.print_json(
+            [
+                {
+                    "order_id": listed.order_id,
+                    **listed.command._asdict(),
+                    "hold": listed.hold,
+                    "unsent": listed.unsent,
+                    "age_seconds": max(now - listed.command.asked_at, 0) / 1000,
+                }
+                for listed in found
+            ]
+        )
+    elif found:
+        terminal.console().print(_list_page(found, now))
+    else:
+        terminal.note("no such commands")
+
+
+@app.command()
+def reissue(
+    command_id: Annotated[str, typer.Argument(help="The failed or returned command.")],
+    operator: OperatorOption,
+    note: Annotated[str | None, typer.Option(help="Why; it is kept with the fact.")] = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+) -> None:
+    """Ask for a failed or returned command once more, under a new command id.
+
+    Publishes the fact `command.reissued`; the stage operator_actions decides it. Exit code 1 if
+    the command is unknown, not final, or reissued before, or if you decline.
+    """
+    from consumers.engine.admin import republish
+    from ops.reissue import CannotReissue, reissue_record
+    from storage.attention import rules_now
+    from storage.command_reading import find_command
+    from storage.reading import snapshot
+
+    settings = terminal.settings()
+    with terminal.troubles():
+        with snapshot(settings.database.connection_url) as connection:
+            listed = find_command(connection, command_id)
+            now = rules_now(connection, terminal.wall_ms(), settings.timestamp_type)
+        if listed is None:
+            raise terminal.fail(f"no command {command_id}", terminal.BAD)
+        try:
+            record, fact = reissue_record(
+                listed,
+                operator_id=operator,
+                note=note,
+                t=now if now >= 0 else terminal.wall_ms(),
+            )
+        except CannotReissue as error:
+            raise terminal.fail(f"{command_id}: {error}", terminal.BAD) from None
+        command = listed.command
+        amount = format_amount(command.amount_minor, command.currency)
+        what = f"{command.kind} of {amount} to {command.party_id} (order {listed.order_id})"
+        terminal.note(f"{what}: {command.state}, tried {command.attempt} time(s)")
+        if dry_run:
+            terminal.note("dry run: nothing was sent")
+            return
+        terminal.confirm("Ask for this money to be sent once more?", yes=yes)
+        partition, offset = republish(settings, record)
+    typer.echo(f"{fact.type} {fact.id} -> {record.topic}/{partition}/{offset}")
+
+
+def _list_page(found: list[Any], now: int) -> RenderableType:
+    numbers = ("amount", "try", "age")
+    table = a_table("command", "kind", "order", *numbers, "state", right=numbers)
+    for listed in found:
+        command = listed.command
+        state = styled(command.state, COMMAND_STYLES)
+        for mark, holds in (
+            (" held", listed.hold is not None),
+            (" not sent", listed.unsent),
+            (" reissued", command.reissue_id is not None),
+        ):
+            if holds:
+                state.append(mark, style="dim")
+        table.add_row(
+            Text(command.command_id, overflow="fold"),
+            command.kind,
+            styled(listed.order_id),
+            format_amount(command.amount_minor, command.currency),
+            str(command.attempt),
+            terminal.how_long(max(now - command.asked_at, 0)),
+            state,
+        )
+    return table

@@ -1,0 +1,103 @@
+"""`escrow lag`: how far each stage is behind, partition by partition."""
+
+import json as json_module
+import sys
+import time
+from typing import Annotated, Any, Never
+
+import typer
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from ops.cli import terminal
+from ops.cli.terminal import JsonOption, a_table
+from ops.lag import LagReport, PartitionLag
+
+_STYLES = {"ok": "green", "slow": "yellow", "stuck": "bold red", "no-members": "red"}
+
+
+def lag(
+    json: JsonOption = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Look again and again.")] = False,
+    sample: Annotated[
+        float, typer.Option(min=0.2, max=60, help="Seconds between two looks, for rates.")
+    ] = 2.0,
+) -> None:
+    """Show how far each stage is behind: records, seconds, rates, time to drain, verdict.
+
+    Positions come from the database, ends from Kafka. Exit code 1 if a stage is stuck or has no
+    members, 2 if the database or Kafka does not answer.
+    """
+    from ops.lag import compare, report_json, take_sample
+
+    settings = terminal.settings()
+    with terminal.troubles():
+        old = take_sample(settings)
+        if watch:
+            _watch(settings, old, sample, json=json)
+        time.sleep(sample)
+        report = compare(old, take_sample(settings), settings)
+    if json:
+        terminal.print_json(report_json(report))
+    else:
+        terminal.console().print(lag_page(report))
+    raise typer.Exit(terminal.GOOD if report.healthy else terminal.BAD)
+
+
+def _watch(settings: Any, old: Any, sample: float, *, json: bool) -> Never:
+    """Until Ctrl-C: one page that changes, or one line of JSON a look."""
+    from ops.lag import compare, report_json, take_sample
+
+    with Live(console=terminal.console(), auto_refresh=False, transient=json) as live:
+        if not json:
+            live.update(lag_page(compare(None, old, settings)), refresh=True)
+        while True:
+            time.sleep(sample)
+            new = take_sample(settings)
+            report, old = compare(old, new, settings), new
+            if json:
+                sys.stdout.write(json_module.dumps(report_json(report)) + "\n")
+                sys.stdout.flush()
+            else:
+                live.update(lag_page(report), refresh=True)
+
+
+def lag_page(report: LagReport) -> RenderableType:
+    """A row a partition; the stage's name where it begins."""
+    delay = "delay*" if report.record_time else "delay"
+    numbers = ("p", "behind", delay, "in/s", "out/s", "drained in")
+    table = a_table("stage", *numbers, "verdict", right=numbers)
+    before = ""
+    for row in report.partitions:
+        table.add_row("" if row.stage == before else row.stage, *_cells(row))
+        before = row.stage
+    parts: list[RenderableType] = [table]
+    parts += [
+        Text(f"! no topic {topic}: run `escrow topics apply`", style="bold red")
+        for topic in report.missing_topics
+    ]
+    for row in report.partitions:
+        if row.detail and row.verdict != "no-members":
+            parts.append(Text(f"! {row.stage}/{row.partition}: {row.detail}", style="yellow"))
+    unsent = f"relay: {report.unsent:,} records wait in the outbox" if report.unsent else ""
+    footnote = "* since the next record's own timestamp" if report.record_time else ""
+    parts.append(Text("  ".join(filter(None, (unsent, footnote))), style="dim"))
+    return Group(*parts)
+
+
+def _cells(row: PartitionLag) -> list[Text | str]:
+    drain = "" if row.drain_seconds is None else terminal.how_long(int(row.drain_seconds * 1000))
+    return [
+        str(row.partition),
+        Text(f"{row.behind:,}", style="bold" if row.behind else "dim"),
+        terminal.how_long(int(row.seconds * 1000)) if row.behind else Text("0", style="dim"),
+        _rate(row.rate_in),
+        _rate(row.rate_out),
+        drain,
+        Text(row.verdict, style=_STYLES[row.verdict]),
+    ]
+
+
+def _rate(rate: float | None) -> Text:
+    return Text("-" if rate is None else f"{rate:,.0f}", style="" if rate else "dim")

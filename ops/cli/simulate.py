@@ -1,0 +1,25 @@
+"""`escrow simulate`: the dry run of RULES 5."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def simulate(
+    facts: Annotated[Path, typer.Argument(help="Records to decide, JSON Lines (RULES 5).")],
+    outcomes: Annotated[Path, typer.Option(help="Where to write one outcome a record.")],
+    orders: Annotated[Path, typer.Option(help="Where to write one line an order.")],
+) -> None:
+    """Dry run: decide the records of a file with no broker and no database.
+
+    Exit code 2 if a line is not a record; nothing is written then.
+    """
+    from ops.simulate import NotARecord, run
+
+    try:
+        count = run(facts, outcomes, orders)
+    except (NotARecord, OSError) as error:
+        typer.echo(f"escrow simulate: {error}", err=True)
+        raise typer.Exit(2) from None
+    typer.echo(f"{count} records decided", err=True)

@@ -1,0 +1,59 @@
+"""`escrow topics`: Kafka's topics against the catalogue; they are added to, never shrunk or deleted."""
+
+from typing import Annotated, Any
+
+import typer
+
+from ops.cli import terminal
+from ops.cli.terminal import DryRunOption, JsonOption, YesOption, a_table, styled
+
+app = typer.Typer(help="Kafka's topics against the catalogue.", no_args_is_help=True)
+_STYLES = {"create": "green", "configure": "yellow", "warn": "red"}
+
+
+@app.command()
+def plan(json: JsonOption = False) -> None:
+    """Show what `apply` would do. Exit code 1 if there is something to do."""
+    from consumers.engine.admin import plan_topics
+
+    settings = terminal.settings()
+    with terminal.troubles():
+        plans = plan_topics(settings)
+    if json:
+        terminal.print_json([step._asdict() for step in plans])
+    else:
+        _print(plans)
+    raise typer.Exit(terminal.BAD if plans else terminal.GOOD)
+
+
+@app.command()
+def apply(
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    replication_factor: Annotated[
+        int, typer.Option(min=-1, help="Copies of each new topic; -1: the broker's default.")
+    ] = -1,
+) -> None:
+    """Create the topics that are missing and set what differs. Exit code 1 if you decline."""
+    from consumers.engine.admin import apply_topics, plan_topics
+
+    settings = terminal.settings()
+    with terminal.troubles():
+        plans = plan_topics(settings)
+        _print(plans)
+        todo = [step for step in plans if step.action != "warn"]
+        if dry_run or not todo:
+            return
+        terminal.confirm(f"Do these {len(todo)} things?", yes=yes)
+        apply_topics(settings, replication_factor=replication_factor)
+    terminal.note("done")
+
+
+def _print(plans: list[Any]) -> None:
+    if not plans:
+        terminal.note("all topics are as the catalogue says")
+        return
+    table = a_table("do", "topic", "what")
+    for step in plans:
+        table.add_row(styled(step.action, _STYLES), step.topic, styled(step.detail, style="dim"))
+    terminal.console().print(table)

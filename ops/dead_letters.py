@@ -1,0 +1,108 @@
+"""A dead letter is replayed as the record it was, byte for byte, on its own topic: never as a row.
+
+What happened to it then is decided by the stage that reads it, like any other record.
+"""
+
+from hashlib import sha256
+from typing import Final, NamedTuple
+
+from consumers.engine import admin
+from consumers.engine.config import Settings
+from schemas.door import Record
+from storage.dead_letter_reading import LetterRow, record_action
+
+# These would end the same way again, whatever is done here.
+POINTLESS: Final[dict[str, str]] = {
+    "parked_too_long": "it was accepted once and keeps its identity: "
+    "its sender must send it again under a new id",
+    "id_conflict": "its id belongs to another fact: its sender must send it again under a new id",
+}
+
+
+class CannotReplay(Exception):
+    """The dead letter cannot be replayed; the text says why."""
+
+
+class Original(NamedTuple):
+    """The record to republish, and where its bytes come from."""
+
+    record: Record
+    taken_from: str
+
+
+def place_of(letter: LetterRow) -> str:
+    """How a dead letter is named: topic/partition/offset of its record."""
+    return f"{letter.topic}/{letter.partition}/{letter.offset}"
+
+
+def parse_place(text: str) -> tuple[str, int, int]:
+    """The place of a record. Raises ValueError."""
+    topic, partition, offset = text.rsplit("/", 2)
+    return topic, int(partition), int(offset)
+
+
+def find_original(settings: Settings, letter: LetterRow) -> Original:
+    """The original record from its place in the log, else a kept copy that is whole.
+
+    Raises CannotReplay, KafkaUnavailable.
+    """
+    if letter.code in POINTLESS:
+        raise CannotReplay(POINTLESS[letter.code])
+    if admin.cluster_id(settings) == letter.cluster_id:
+        place = (letter.topic, letter.partition)
+        record = admin.read_record(settings, place, letter.offset)
+        if record is not None and _digest(record.value) == letter.value_sha256:
+            return Original(record, "its place in the log")
+    copy = _kept_copy(letter)
+    if copy is None:
+        raise CannotReplay(
+            "the original is gone from the log, and the kept copy was cut or redacted: "
+            "its sender must send it again"
+        )
+    return Original(copy, "the kept copy")
+
+
+def replay(
+    settings: Settings, letter: LetterRow, original: Original, operator_id: str, reason: str
+) -> tuple[int, int]:
+    """Write down who does it and why, then republish; returns the new partition and offset.
+
+    Raises DatabaseTrouble (nothing was done) or KafkaUnavailable (written down as failed).
+    """
+    url = settings.database.connection_url
+    record_action(url, letter, action="replayed", operator_id=operator_id, reason=reason)
+    try:
+        return admin.republish(settings, original.record)
+    except (admin.KafkaUnavailable, ValueError) as error:
+        record_action(
+            url,
+            letter,
+            action="replay_failed",
+            operator_id=operator_id,
+            reason=f"{type(error).__name__}: {error}"[:1_000],
+        )
+        if isinstance(error, ValueError):
+            raise CannotReplay(str(error)) from None
+        raise
+
+
+def _kept_copy(letter: LetterRow) -> Record | None:
+    """The kept copy, where nothing was cut off, replaced, or turned into text on the way."""
+    if letter.cut or letter.redacted or _digest(letter.value) != letter.value_sha256:
+        return None
+    texts = [letter.key or "", *letter.headers, *letter.headers.values()]
+    if any("*" in text or "\\x" in text for text in texts):  # perhaps digits, perhaps bytes
+        return None
+    return Record(
+        letter.topic,
+        letter.partition,
+        letter.offset,
+        letter.t,
+        None if letter.key is None else letter.key.encode(),
+        letter.value,
+        [(name, text.encode()) for name, text in letter.headers.items()],
+    )
+
+
+def _digest(value: bytes | None) -> bytes | None:
+    return None if value is None else sha256(value).digest()

@@ -1,0 +1,188 @@
+"""How far each stage is behind, in records and in seconds, and whether it will catch up.
+
+Positions are the database's, ends are Kafka's: what is committed to Kafka decides nothing. Two
+samples make a rate; without movement there is no promise of an end.
+"""
+
+import time
+from typing import Any, Final, Literal, NamedTuple
+
+from consumers.engine import admin
+from consumers.engine.config import Settings
+from consumers.engine.records import Partition
+from consumers.stages import STAGES
+from storage import attention, positions
+from storage.reading import snapshot
+
+WORK_LEFT_SECONDS_MAX: Final = 10.0  # more than this at the present speed is slow
+
+Verdict = Literal["ok", "slow", "stuck", "no-members"]
+
+
+class Sample(NamedTuple):
+    """What could be seen at one moment."""
+
+    monotonic: float
+    wall_ms: int
+    positions: dict[tuple[str, int], int]  # stage, partition → next offset
+    spans: dict[Partition, admin.Span]
+    members: dict[str, int]  # stage → members of its group
+    next_times: dict[Partition, int]  # timestamp of the next record, ms, where there is one
+    unsent: int  # records in the outbox that the relay has yet to send
+    unsent_since: int | None
+
+
+class PartitionLag(NamedTuple):
+    """One stage in one partition."""
+
+    stage: str
+    topic: str
+    partition: int
+    position: int
+    end: int
+    behind: int  # records
+    seconds: float  # 0 at the end; else since the next record's timestamp
+    rate_in: float | None  # records/s; None before a second sample
+    rate_out: float | None
+    drain_seconds: float | None  # None: nothing to drain, or no end in sight
+    members: int
+    verdict: Verdict
+    detail: str
+
+
+class LagReport(NamedTuple):
+    """All partitions, and what waits for the relay."""
+
+    sampled_seconds: float
+    record_time: bool  # seconds count from the producers' clocks (CreateTime)
+    partitions: list[PartitionLag]
+    unsent: int
+    unsent_since: int | None
+    missing_topics: list[str]
+
+    @property
+    def healthy(self) -> bool:
+        return not self.missing_topics and all(
+            lag.verdict in ("ok", "slow") for lag in self.partitions
+        )
+
+
+def take_sample(settings: Settings) -> Sample:
+    """Look once. Raises DatabaseTrouble or KafkaUnavailable."""
+    with snapshot(settings.database.connection_url) as connection:
+        stands = {
+            (stage, position.partition): position.next_offset
+            for stage in STAGES
+            for position in positions.read(connection, stage)
+        }
+        unsent, unsent_since = attention.unsent(connection)
+    seen_at = time.monotonic()
+    spans = admin.spans(settings, [stage.topic for stage in STAGES.values()])
+    stage_of = {stage.topic: name for name, stage in STAGES.items()}
+    behind = {
+        (topic, partition): stands.get((stage_of[topic], partition), 0)
+        for (topic, partition), span in spans.items()
+        if stands.get((stage_of[topic], partition), 0) < span.end
+    }
+    upcoming = admin.read_records(settings, behind) if behind else {}
+    names = {stage: settings.kafka.group(stage) for stage in STAGES}
+    groups = admin.groups(settings, list(names.values()))
+    return Sample(
+        seen_at,
+        time.time_ns() // 1_000_000,
+        stands,
+        spans,
+        {s: groups[name].members if name in groups else 0 for s, name in names.items()},
+        {partition: record.timestamp_ms for partition, record in upcoming.items()},
+        unsent,
+        unsent_since,
+    )
+
+
+def compare(old: Sample | None, new: Sample, settings: Settings) -> LagReport:
+    """The lag now; with an earlier sample also the rates, and a verdict on movement."""
+    rows = [
+        _lag(name, stage.topic, partition, old, new)
+        for name, stage in STAGES.items()
+        for topic, partition in sorted(new.spans)
+        if topic == stage.topic
+    ]
+    there = {topic for topic, _ in new.spans}
+    return LagReport(
+        0.0 if old is None else new.monotonic - old.monotonic,
+        settings.timestamp_type == "CreateTime",
+        rows,
+        new.unsent,
+        new.unsent_since,
+        [stage.topic for stage in STAGES.values() if stage.topic not in there],
+    )
+
+
+def _lag(stage: str, topic: str, partition: int, old: Sample | None, new: Sample) -> PartitionLag:
+    span = new.spans[topic, partition]
+    position = new.positions.get((stage, partition), 0)
+    behind = max(span.end - max(position, span.begin), 0)
+    seconds = 0.0
+    if behind and (topic, partition) in new.next_times:
+        seconds = max(new.wall_ms - new.next_times[topic, partition], 0) / 1000
+    rate_in = rate_out = None
+    if old is not None and (topic, partition) in old.spans:
+        elapsed = max(new.monotonic - old.monotonic, 0.001)
+        rate_in = (span.end - old.spans[topic, partition].end) / elapsed
+        rate_out = (position - old.positions.get((stage, partition), 0)) / elapsed
+    members = new.members.get(stage, 0)
+    verdict, detail = judge(position, span, members, rate_out)
+    return PartitionLag(
+        stage,
+        topic,
+        partition,
+        position,
+        span.end,
+        behind,
+        seconds,
+        rate_in,
+        rate_out,
+        time_to_drain(behind, rate_in, rate_out),
+        members,
+        verdict,
+        detail,
+    )
+
+
+def judge(
+    position: int, span: admin.Span, members: int, rate_out: float | None
+) -> tuple[Verdict, str]:
+    """One word, and what is behind it. Without a rate only what is certain is said."""
+    if position > span.end:
+        return "stuck", f"the position {position} is beyond the end {span.end}: not the same log"
+    if position < span.begin:
+        return "stuck", f"records {position} to {span.begin - 1} are gone: retention passed us"
+    if members == 0:
+        return "no-members", "no process of this stage is in its group"
+    behind = span.end - position
+    if behind == 0 or rate_out is None:
+        return "ok", ""
+    if rate_out <= 0:
+        return "stuck", "behind, and not moving"
+    if behind / rate_out > WORK_LEFT_SECONDS_MAX:
+        return "slow", f"{behind / rate_out:.0f} s of work at the present speed"
+    return "ok", ""
+
+
+def time_to_drain(behind: int, rate_in: float | None, rate_out: float | None) -> float | None:
+    """Seconds until nothing is behind if all goes on as now; None where it never ends."""
+    if not behind or rate_in is None or rate_out is None or rate_out <= rate_in:
+        return None
+    return behind / (rate_out - rate_in)
+
+
+def report_json(report: LagReport) -> dict[str, Any]:
+    """The report as JSON values."""
+    return {
+        "healthy": report.healthy,
+        "sampled_seconds": round(report.sampled_seconds, 3),
+        "seconds_are": "record time" if report.record_time else "broker time",
+        "missing_topics": report.missing_topics,
+        "partitions": [lag._asdict() for lag in report.partitions],
+        "outbox": {"unsent": report.unsent, "oldest_at": report.unsent_since},
+    }
