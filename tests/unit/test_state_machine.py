@@ -17,7 +17,7 @@ from escrow.state import SETTLED, Escrow
 from escrow.telling import tell
 from tests.builders import SHA, T0, Story, an_order, given
 
-ORDERS: Final = ("o-1", "o-2")
+ORDERS: Final = ("o-1", "o-1", "o-1", "o-2")  # one that gets far, and one beside it
 FIGURES: Final = (
     "status",
     "captured_minor",
@@ -30,7 +30,7 @@ CURRENCIES: Final = st.sampled_from(("EUR", "EUR", "EUR", "EUR", "USD"))
 PARTIES: Final = st.sampled_from(
     (("buyer", "b-1"), ("buyer", "b-1"), ("supplier", "s-1"), ("supplier", "s-1"), ("buyer", "x"))
 )
-REQUESTS: Final = st.sampled_from(("r-1", "r-2", "r-3"))
+REQUESTS: Final = st.sampled_from(("r-1", "r-2", "r-3", "r-4"))
 OFFERS: Final = st.sampled_from(("r-1", "r-2", "f-1", "f-2", "f-3"))
 WAYS: Final[dict[str, dict[str, Any]]] = {
     "outside": {"paid_through": "other"},
@@ -131,11 +131,16 @@ class AnyOrderOfFacts(RuleBasedStateMachine):
         self.send(order, "refund.requested", {**data, "amount_minor": amount or available or 1})
 
     @rule(
-        order=st.sampled_from(ORDERS), request=REQUESTS, offer=OFFERS, party=PARTIES, amount=AMOUNTS
+        order=st.sampled_from(ORDERS),
+        request=st.none() | REQUESTS,
+        offer=OFFERS,
+        party=PARTIES,
+        amount=AMOUNTS,
     )
     def offer(
-        self, order: str, request: str, offer: str, party: tuple[str, str], amount: int
+        self, order: str, request: str | None, offer: str, party: tuple[str, str], amount: int
     ) -> None:
+        request = request or self.stories[order].row.request_id or "r-1"
         data = {"request_id": request, "offer_id": offer, "by": party[0], "party_id": party[1]}
         self.send(order, "refund.offered", {**data, "amount_minor": amount})
 
@@ -165,10 +170,11 @@ class AnyOrderOfFacts(RuleBasedStateMachine):
 
     @rule(
         order=st.sampled_from(ORDERS),
-        request=REQUESTS,
+        request=st.none() | REQUESTS,
         ruling=st.sampled_from((("release", None), ("refund_full", None), ("refund_partial", 400))),
     )
-    def rule_on(self, order: str, request: str, ruling: tuple[str, int | None]) -> None:
+    def rule_on(self, order: str, request: str | None, ruling: tuple[str, int | None]) -> None:
+        request = request or self.stories[order].row.request_id or "r-1"
         data = {"request_id": request, "outcome": ruling[0], "refund_minor": ruling[1]}
         self.send(order, "ruling.issued", data)
 
@@ -255,4 +261,4 @@ def assert_open_parts(row: Escrow) -> None:
 
 
 TestAnyOrderOfFacts = AnyOrderOfFacts.TestCase
-TestAnyOrderOfFacts.settings = settings(max_examples=60, stateful_step_count=50)
+TestAnyOrderOfFacts.settings = settings(max_examples=250, stateful_step_count=50)
