@@ -19,7 +19,12 @@ def binary(*changes: tuple[str, bytes | None], without: str = "") -> Record:
 
 
 def structured(headers: Headers | None = None, /, **attributes: Any) -> Record:
-    event = {"specversion": "1.0", "id": "id-1", "source": "/shop", "type": "shipment.lost"}
+    event: dict[str, Any] = {
+        "specversion": "1.0",
+        "id": "id-1",
+        "source": "/shop",
+        "type": "shipment.lost",
+    }
     event |= {"data": sample("shipment.lost")} | attributes
     value = compact({name: value for name, value in event.items() if value is not ...})
     if headers is None:
