@@ -65,9 +65,9 @@ class AnyOrderOfFacts(RuleBasedStateMachine):
                         first = self.commands.setdefault(command.command_id, command.amount_minor)
                         assert first == command.amount_minor
 
-    @initialize(order=st.sampled_from(ORDERS), early=st.booleans())
-    def begin(self, order: str, early: bool) -> None:
-        if not early:
+    @initialize(order=st.sampled_from(ORDERS), early=st.integers(0, 3))
+    def begin(self, order: str, early: int) -> None:
+        if early != 0:
             self.send(order, "payment.captured", {"payment_id": f"p-{order}"})
 
     @rule(step=STEPS_MS)
@@ -160,13 +160,26 @@ class AnyOrderOfFacts(RuleBasedStateMachine):
         fact=st.sampled_from(("refund.withdrawn", "mediation.requested", "mediation.requested")),
         request=st.none() | REQUESTS,
     )
-    def buyer_asks(self, order: str, fact: str, request: str | None) -> None:
+    def buyer_says(self, order: str, fact: str, request: str | None) -> None:
         open_request = self.stories[order].row.request_id
         self.send(order, fact, {"request_id": request or open_request or "r-1"})
 
-    @rule(order=st.sampled_from(ORDERS), withdraws=st.none() | REQUESTS)
-    def confirm(self, order: str, withdraws: str | None) -> None:
-        self.send(order, "delivery.confirmed", {"withdraws_request_id": withdraws})
+    @rule(order=st.sampled_from(ORDERS), reason=st.sampled_from(("not_arrived", "other")))
+    def ask_properly(self, order: str, reason: str) -> None:
+        row = self.stories[order].row
+        data = {"amount_minor": row.available_minor or 1, "currency": row.currency or "EUR"}
+        data |= {"request_id": f"r-{row.decision_no + 9}", "reason": reason}
+        self.send(order, "refund.requested", data)
+
+    @rule(order=st.sampled_from(ORDERS))
+    def wait_and_ask_the_mediator(self, order: str) -> None:
+        self.t += 10 * DAY_MS
+        self.buyer_says(order, "mediation.requested", None)
+
+    @rule(order=st.sampled_from(ORDERS), withdraws=st.none() | REQUESTS, sure=st.integers(0, 4))
+    def confirm(self, order: str, withdraws: str | None, sure: int) -> None:
+        if sure == 0 or withdraws is not None:
+            self.send(order, "delivery.confirmed", {"withdraws_request_id": withdraws})
 
     @rule(
         order=st.sampled_from(ORDERS),
