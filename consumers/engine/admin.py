@@ -5,12 +5,17 @@ Nothing here decides; topics are only ever added to, never shrunk or deleted.
 
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, Literal, NamedTuple
 
 from kafka import TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
-from kafka.errors import CoordinatorNotAvailableError, KafkaError
+from kafka.errors import (
+    CoordinatorNotAvailableError,
+    KafkaError,
+    KafkaTimeoutError,
+    TopicAlreadyExistsError,
+)
 
 from consumers.engine.config import Settings
 from consumers.engine.kafka_clients import make_admin, make_consumer, make_producer
@@ -77,18 +82,17 @@ def apply_topics(settings: Settings, *, replication_factor: int = -1) -> list[To
     missing = [by_name[plan.topic] for plan in plans if plan.action == "create"]
     with _admin(settings) as admin:
         if missing:
-            admin.create_topics(
-                {
-                    topic.name: {
-                        "num_partitions": topic.partitions,
-                        "replication_factor": replication_factor,
-                        "configs": topic.config(settings.timestamp_type),
-                    }
-                    for topic in missing
-                },
-                timeout_ms=TIMEOUT_MS,
-                wait_for_metadata=True,
-            )
+            options = {
+                topic.name: {
+                    "num_partitions": topic.partitions,
+                    "replication_factor": replication_factor,
+                    "configs": topic.config(settings.timestamp_type),
+                }
+                for topic in missing
+            }
+            with suppress(TopicAlreadyExistsError):  # another `apply` was faster
+                admin.create_topics(options, timeout_ms=TIMEOUT_MS)
+            admin.wait_for_topics(list(options), timeout_ms=TIMEOUT_MS)
         changed = sorted({plan.topic for plan in plans if plan.action == "configure"})
         if changed:
             admin.alter_configs(
@@ -101,6 +105,7 @@ def apply_topics(settings: Settings, *, replication_factor: int = -1) -> list[To
                     for name in changed
                 ]
             )
+            _await_configs(admin, [by_name[name] for name in changed], settings)
     return plans
 
 
@@ -118,51 +123,63 @@ def spans(settings: Settings, topics: Collection[str]) -> dict[Partition, Span]:
 
 
 def read_record(settings: Settings, partition: Partition, offset: int) -> Record | None:
-    """The record at this place, or None if it is gone."""
-    return next(iter(read_records(settings, {partition: offset}).values()), None)
+    """The record at this place, or None if it is gone, or was never committed."""
+    record = read_records(settings, {partition: offset}).get(partition)
+    return record if record is not None and record.offset == offset else None
 
 
 def read_records(settings: Settings, places: dict[Partition, int]) -> dict[Partition, Record]:
     """The first record at or after each of these places, where there is one; no group is joined."""
-    found: dict[Partition, Record] = {}
+    found: dict[TopicPartition, Record] = {}
     with _consumer(settings) as consumer:
         where = {TopicPartition(*partition): offset for partition, offset in places.items()}
         begins = consumer.beginning_offsets(list(where), timeout_ms=TIMEOUT_MS)
         ends = consumer.end_offsets(list(where), timeout_ms=TIMEOUT_MS)
-        wanted = {w: max(o, begins[w]) for w, o in where.items() if max(o, begins[w]) < ends[w]}
-        consumer.assign(list(wanted))
-        for place, offset in wanted.items():
+        starts = {w: max(o, begins[w]) for w, o in where.items() if max(o, begins[w]) < ends[w]}
+        consumer.assign(list(starts))
+        for place, offset in starts.items():
             consumer.seek(place, offset)
-        for _ in range(READ_MS // 500):
-            if len(found) == len(wanted):
-                break
-            for place, records in consumer.poll(timeout_ms=500, max_records=500).items():
-                if records and (place.topic, place.partition) not in found:
-                    found[place.topic, place.partition] = record_of(records[0])
-                    consumer.pause(place)
-    return found
+        waiting = set(starts)
+        deadline = time.monotonic() + READ_MS / 1000
+        while waiting and time.monotonic() < deadline:
+            for place, records in consumer.poll(timeout_ms=100, max_records=500).items():
+                found.setdefault(place, record_of(records[0]))
+            # at the end without a record: nothing but transaction markers and what was aborted
+            done = {p for p in waiting if p in found or consumer.position(p) >= ends[p]}
+            consumer.pause(*done)
+            waiting -= done
+    return {(place.topic, place.partition): record for place, record in found.items()}
 
 
 def republish(settings: Settings, record: Record) -> tuple[int, int]:
-    """Write the record once more, bytes and headers as they are; returns partition and offset.
+    """Write the record once more, key, value and headers as they are; returns its new place.
 
-    The new record's timestamp is its own: now, or under CreateTime the old one's.
+    Two things the client cannot write, and no fact needs them: a header without a value is left
+    out, and a header name that is not UTF-8 stays in its readable form. The time is the old one's
+    (the broker's own where it sets it), or now if the record had none. Raises ValueError for a
+    record with neither key nor value, KafkaUnavailable where it was not written.
     """
-    producer = make_producer(settings)
-    try:
-        future = producer.send(
-            record.topic,
-            value=record.value,
-            key=record.key,
-            headers=[(name, value) for name, value in record.headers],
-            timestamp_ms=max(record.timestamp_ms, 0),
-        )
-        sent = future.get(timeout=TIMEOUT_MS / 1000)
-        return int(sent.partition), int(sent.offset)
-    except KafkaError as error:
-        raise KafkaUnavailable(f"the record was not written: {type(error).__name__}") from error
-    finally:
-        producer.close(timeout=5)
+    if record.key is None and record.value is None:
+        raise ValueError("a record with neither key nor value can never be a fact")
+    with _asked(settings):
+        producer = make_producer(settings)
+        try:
+            sent = producer.send(
+                record.topic,
+                value=record.value,
+                key=record.key,
+                headers=[(name, value) for name, value in record.headers if value is not None],
+                timestamp_ms=record.timestamp_ms if record.timestamp_ms >= 0 else None,
+            ).get(timeout=TIMEOUT_MS / 1000)
+        finally:
+            producer.close(timeout=5)
+    return int(sent.partition), int(sent.offset)
+
+
+def cluster_id(settings: Settings) -> str:
+    """The id of the cluster, which positions and dead letters are bound to."""
+    with _admin(settings) as admin:
+        return str(admin.describe_cluster()["cluster_id"])
 
 
 def groups(settings: Settings, names: Collection[str]) -> dict[str, Group]:
@@ -226,6 +243,17 @@ def _differing(
     for name, value in topic.config(settings.timestamp_type).items():
         if there.get(name) != value:
             yield name, value
+
+
+def _await_configs(admin: Any, topics: Collection[Topic], settings: Settings) -> None:
+    """A broker follows the controller a moment later: return when it says what was set."""
+    deadline = time.monotonic() + TIMEOUT_MS / 1000
+    while time.monotonic() < deadline:
+        there = _configs(admin, topics)
+        if not any(list(_differing(topic, there[topic.name], settings)) for topic in topics):
+            return
+        time.sleep(0.05)
+    raise KafkaTimeoutError("the settings were taken, but are not in force yet")
 
 
 @contextmanager

@@ -3,15 +3,37 @@
 Consumers never reset and never commit by themselves; producers wait for all replicas.
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka.net.compat import KafkaNetClient
+from kafka.net.inet import KafkaNetSocket
 
 from consumers.engine import record_parser
 from consumers.engine.config import Settings
 from consumers.engine.connections import read_secret
 
 METADATA_MAX_AGE_MS: Final = 30_000  # how soon new partitions are seen
+BOOTSTRAP_MS: Final = 10_000  # how long a new client looks for a broker before it raises
+
+
+class _TidySocket(KafkaNetSocket):
+    """A plain connection; the socket of a failed one is closed at once.
+
+    kafka-python leaves that to the garbage collector, and tries again every second.
+    """
+
+    SCHEMES = ("direct",)
+
+    async def sock_connect(
+        self, net: Any, sock: Any, sockaddr: Any, timeout_at: float | None = None
+    ) -> Any:
+        try:
+            return await super().sock_connect(net, sock, sockaddr, timeout_at=timeout_at)
+        except BaseException:
+            sock.close()
+            raise
 
 
 def make_consumer(settings: Settings, group: str | None, **overrides: Any) -> Any:
@@ -32,7 +54,7 @@ def make_consumer(settings: Settings, group: str | None, **overrides: Any) -> An
         "max_poll_interval_ms": kafka.max_poll_interval_ms,
         "metrics_enabled": False,
     }
-    return KafkaConsumer(**_common(settings), **{**options, **overrides})
+    return _made(KafkaConsumer, {**_common(settings), **options, **overrides})
 
 
 def make_producer(settings: Settings, **overrides: Any) -> Any:
@@ -46,12 +68,12 @@ def make_producer(settings: Settings, **overrides: Any) -> Any:
         "allow_auto_create_topics": False,
         "metrics_enabled": False,
     }
-    return KafkaProducer(**_common(settings), **{**options, **overrides})
+    return _made(KafkaProducer, {**_common(settings), **options, **overrides})
 
 
 def make_admin(settings: Settings) -> Any:
     """A client for topics, offsets and groups."""
-    return KafkaAdminClient(**_common(settings))
+    return _made(KafkaAdminClient, _common(settings))
 
 
 def cluster_id_of(settings: Settings) -> str:
@@ -63,6 +85,26 @@ def cluster_id_of(settings: Settings) -> str:
         admin.close()
 
 
+def _made(kind: Callable[..., Any], options: dict[str, Any]) -> Any:
+    """Make a client; one that cannot be made leaves nothing behind.
+
+    Where no broker answers, kafka-python's constructors raise but leave their thread and sockets
+    running: a worker that keeps trying would drown in them.
+    """
+    begun: list[Any] = []
+
+    def net_client(**given: Any) -> Any:
+        begun.append(KafkaNetClient(**given))
+        return begun[-1]
+
+    try:
+        return kind(**options, kafka_client=net_client)
+    except BaseException:
+        for client in begun:
+            client.close()
+        raise
+
+
 def _common(settings: Settings) -> dict[str, Any]:
     kafka = settings.kafka
     common: dict[str, Any] = {
@@ -71,6 +113,8 @@ def _common(settings: Settings) -> dict[str, Any]:
         "security_protocol": kafka.security_protocol,
         "request_timeout_ms": kafka.request_timeout_ms,
         "metadata_max_age_ms": METADATA_MAX_AGE_MS,
+        "bootstrap_timeout_ms": BOOTSTRAP_MS,
+        "proxy_url": "direct://",  # names _TidySocket; there is no proxy
         "reconnect_backoff_max_ms": 1_000,
     }
     if kafka.is_encrypted:

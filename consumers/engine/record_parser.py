@@ -16,9 +16,16 @@ from kafka.record.util import decode_varint
 _ORIGINAL: Final = DefaultRecordBatch._read_msg
 
 
-@lru_cache(maxsize=256)
 def _header_name(raw: bytes) -> str:
+    return _short_name(raw) if len(raw) <= _SHORT else _decoded(raw)
+
+
+def _decoded(raw: bytes) -> str:
     return raw.decode("utf-8", "backslashreplace")
+
+
+_SHORT: Final = 64  # bytes; a cache of long names could be filled with megabytes
+_short_name: Final = lru_cache(maxsize=256)(_decoded)
 
 
 def _read_nullable(buffer: Any, pos: int) -> tuple[bytes | None, int]:
