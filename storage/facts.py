@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from hashlib import sha256
 from typing import Any, Final, NamedTuple, cast
 
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Json
 from sqlalchemy import Connection
 
 from schemas.door import Fact, fact_digest, sealed_digest
@@ -66,11 +66,11 @@ def known_identities(connection: Connection, identities: Collection[bytes]) -> d
     return {identity: Known(*rest) for identity, *rest in rows}
 
 
-def attributes_of(fact: Fact) -> Jsonb | None:
+def attributes_of(fact: Fact) -> Json | None:
     """CloudEvents time and extensions, where there are any; they decide nothing."""
     if fact.time is None and not fact.extensions:
         return None
-    return Jsonb({"time": fact.time, "extensions": dict(fact.extensions)})
+    return Json({"time": fact.time, "extensions": dict(fact.extensions)})
 
 
 def fact_from_row(row: Iterable[Any]) -> Fact:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 from zlib import crc32
 
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Json
 from sqlalchemy import Connection
 
 from escrow.telling import Outgoing
@@ -44,6 +44,6 @@ def append(connection: Connection, messages: Iterable[Outgoing]) -> None:
 
 def _row(message: Outgoing) -> tuple[Any, ...]:
     topic, key, type_name, id_, t, payload, command_id, extensions, may_be_held = message
-    attributes = Jsonb(dict(extensions)) if extensions else None
+    attributes = Json(dict(extensions)) if extensions else None
     let_go = False if may_be_held else None
     return slice_of(key), topic, key, type_name, id_, t, payload, command_id, attributes, let_go

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Boolean,
     Column,
@@ -32,6 +33,7 @@ _TYPES: Final[dict[type, str]] = {
     LargeBinary: "bytea",
     Boolean: "bool",
     Numeric: "numeric",
+    JSON: "json",
     JSONB: "jsonb",
 }
 Row = Sequence[Any]

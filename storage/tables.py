@@ -8,6 +8,7 @@ every other key of an order's data begins with the order id, so that tables can 
 from typing import Any, Final
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -156,7 +157,8 @@ facts: Final = Table(
     Column("offset", BigInteger, nullable=False),
     Column("payload", Text, nullable=False),  # canonical JSON, as the identity's digest saw it
     Column("text_digest", LargeBinary),  # salted SHA-256 of the free text, if there is one
-    Column("attributes", JSONB),  # CloudEvents time and extensions, if there are any
+    # CloudEvents time and extensions, if there are any; not JSONB, which takes no U+0000
+    Column("attributes", JSON),
     Column("outcome", Text, nullable=False),
     Column("code", Text),
     _one_of("outcome", OUTCOMES[:3], "outcome"),
@@ -370,7 +372,7 @@ outbox: Final = Table(
     Column("payload", Text, nullable=False),
     Column("command_id", Text),  # of the commands
     Column("let_go", Boolean),  # null: no hold can stop it; false: one still can; true: too late
-    Column("attributes", JSONB),  # extensions carried along, such as a trace
+    Column("attributes", JSON),  # extensions carried along, such as a trace
     Column("sent_at", DateTime(timezone=True)),
     Index("ix_outbox_unsent", "slice", "id", postgresql_where=text("sent_at IS NULL")),
 )
