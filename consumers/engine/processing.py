@@ -84,9 +84,15 @@ class Processor:
 
     def _run(self, chunk: Chunk) -> None:
         began = time.monotonic()
-        endings = run_batch(
-            self._connection, self._job, self._positions, chunk, frozenset(self._not_storable)
-        )
+        try:
+            endings = run_batch(
+                self._connection, self._job, self._positions, chunk, frozenset(self._not_storable)
+            )
+        except (AssertionError, LookupError) as error:
+            raise Halt(
+                f"one of our own checks failed ({type(error).__name__}: {error}): a bug of the"
+                " pipeline. Nothing of the batch was written. See docs/runbook.md, `a check failed`."
+            ) from error
         for partition, end in chunk.ends.items():
             self._positions[partition] = self._positions[partition]._replace(next_offset=end)
         metrics.count(self._job.stage, endings, time.monotonic() - began)

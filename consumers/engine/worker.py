@@ -87,8 +87,8 @@ class _Session:
             self._cluster_id = cluster_id_of(self._settings)
             self._noted = Noted(self._consumer)
             self._consumer.subscribe([self._stage.topic], listener=self._noted)
-            with self._engine.connect() as connection:
-                self._work(connection)
+            while not self._stop.is_set():
+                self._with_database()
         finally:
             self._consumer.close(autocommit=False, timeout_ms=5_000)
             metrics.PARTITIONS.labels(self._stage.name).set(0)
@@ -100,6 +100,26 @@ class _Session:
             if self._stop.wait(RETRY_SECONDS):
                 return
 
+    def _with_database(self) -> None:
+        """Work until the database goes away; wait for it as a member of the group, then go on.
+
+        Whether the last batch was committed is then in the positions, read under new epochs.
+        """
+        try:
+            with self._engine.connect() as connection:
+                try:
+                    self._work(connection)
+                except (Unknown, *CONNECTION_LOST):
+                    connection.invalidate()
+                    raise
+        except (Unknown, *CONNECTION_LOST) as error:
+            log.warning("the database went away", error=f"{type(error).__name__}: {error}"[:300])
+            metrics.RESTARTS.labels(self._stage.name, "database").inc()
+            self._to_adopt |= self._positions.keys()
+            self._positions.clear()
+            self._unchecked.clear()
+            self._idle(RETRY_SECONDS)
+
     def _work(self, connection: Connection) -> None:
         job = Job(self._stage.name, self._cluster_id, self._trust)
         processor = Processor(connection, job, self._positions, self._idle)
@@ -109,11 +129,7 @@ class _Session:
             owned = len(self._positions)
             chunk = self._chunk(records)
             if chunk.ends:
-                try:
-                    processor.process(chunk)
-                except Unknown as error:
-                    connection.invalidate()
-                    raise Rejoin(f"the database went away: {error}") from error
+                processor.process(chunk)
                 self._moved_at = time.monotonic()
             if len(self._positions) < owned:
                 raise Rejoin("another worker has taken partitions over")
@@ -149,10 +165,12 @@ class _Session:
         for partition in gone:
             self._positions.pop(partition, None)
             self._unchecked.pop(partition, None)
-        for partition in sorted(assigned):
+        self._to_adopt = (self._to_adopt - gone) | assigned
+        for partition in sorted(self._to_adopt):
             adopted = adopt(
                 connection, self._consumer, self._stage.name, partition, self._cluster_id
             )
+            self._to_adopt.discard(partition)
             where = TopicPartition(*partition)
             if where not in self._consumer.assignment():
                 continue  # gone again meanwhile; the next owner takes the next epoch
