@@ -82,6 +82,7 @@ def command_record(escrow: Escrow, command: Command, fact: Fact) -> Outgoing:
         _json(data),
         command.command_id,
         fact.extensions,
+        may_be_held=command.purpose == "reissue",
     )
 
 
