@@ -21,7 +21,7 @@ Name = Literal[
     "comes_back",
 ]
 When = Literal["now", "later", "asked"]
-Type = Literal["gateway.accepted", "gateway.settled", "gateway.failed", "gateway.returned"]
+AnswerType = Literal["gateway.accepted", "gateway.settled", "gateway.failed", "gateway.returned"]
 
 
 class Trick(NamedTuple):
@@ -37,7 +37,7 @@ class Saying(NamedTuple):
     `asked`: only when asked for the status, or later. `variant` makes its id another one.
     """
 
-    type: Type
+    type: AnswerType
     when: When = "now"
     reason_code: str | None = None
     retryable: bool | None = None
