@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from consumers.engine.config import Settings
 from ops.audit_order import Facts, audit_order
 from ops.findings import CHECKS, Check, Finding
 from ops.redecide import Unreadable, claimed_elsewhere, payment_ids, read_facts
@@ -25,7 +26,6 @@ _LAST_ID: Final = "~"  # above every order id
 _WHOLE_TABLES: Final[dict[Check, Callable[[Snapshot], checks.Wrong]]] = {
     "identities": checks.wrong_identities,
     "payments": checks.wrong_payments,
-    "commands_sent": checks.wrong_commands_sent,
     "totals": checks.wrong_totals,
     "batches": checks.wrong_batches,
     "guards": checks.wrong_guards,
@@ -69,22 +69,15 @@ class AuditReport(NamedTuple):
 
 
 def run_audit(
-    url: str, wall_ms: int, timestamp_type: str, progress: Progress = lambda _done, _all: None
+    settings: Settings, wall_ms: int, progress: Progress = lambda _done, _all: None
 ) -> AuditReport:
     """Audit the whole database. Raises DatabaseTrouble: then nothing is known."""
-    with snapshot(url) as connection:
-        return audit(connection, wall_ms, timestamp_type, progress)
-
-
-def audit(
-    connection: Snapshot, wall_ms: int, timestamp_type: str, progress: Progress
-) -> AuditReport:
-    """The same inside a given snapshot."""
-    run = _Run(connection)
-    run.orders_against_facts(progress)
-    run.whole_tables()
-    now = rules_now(connection, wall_ms, timestamp_type)
-    return run.report(waiting(connection, now), now)
+    with snapshot(settings.database.connection_url) as connection:
+        run = _Run(connection)
+        run.orders_against_facts(progress)
+        run.whole_tables(settings.relay.retention_hours * 3_600)
+        now = rules_now(connection, wall_ms, settings.timestamp_type)
+        return run.report(waiting(connection, now), now)
 
 
 class _Run:
@@ -142,11 +135,18 @@ class _Run:
             money["+" + posting.credit] += posting.amount_minor
             money["-" + posting.debit] += posting.amount_minor
 
-    def whole_tables(self) -> None:
+    def whole_tables(self, outbox_retention_seconds: float) -> None:
         """Checks that no single order can answer."""
         for name, check in _WHOLE_TABLES.items():
             for subject, text in check(self._connection):
                 self._add(Finding(name, subject, text))
+        sent = checks.wrong_commands_sent(self._connection, outbox_retention_seconds)
+        for subject, text in sent:
+            self._add(Finding("commands_sent", subject, text))
+        self._records_accounted_for()
+
+    def _records_accounted_for(self) -> None:
+        """Each record that was read is a fact or a dead letter, and nothing else is there."""
         for account in checks.accounts(self._connection):
             place = f"{account.topic}/{account.partition}"
             for outcome in {*account.counted, *account.kept}:

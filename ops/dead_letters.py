@@ -31,14 +31,20 @@ class Original(NamedTuple):
 
 
 def place_of(letter: LetterRow) -> str:
-    """How a dead letter is named: topic/partition/offset of its record."""
-    return f"{letter.topic}/{letter.partition}/{letter.offset}"
+    """How people name a dead letter: `payments/0/17` for escrow.payments.v1, partition, offset."""
+    short = letter.topic.removeprefix("escrow.").removesuffix(".v1")
+    topic = short if _long_name(short) == letter.topic else letter.topic
+    return f"{topic}/{letter.partition}/{letter.offset}"
 
 
 def parse_place(text: str) -> tuple[str, int, int]:
-    """The place of a record. Raises ValueError."""
+    """The place of a record, its topic in short or in full. Raises ValueError."""
     topic, partition, offset = text.rsplit("/", 2)
-    return topic, int(partition), int(offset)
+    return topic if "." in topic else _long_name(topic), int(partition), int(offset)
+
+
+def _long_name(short: str) -> str:
+    return f"escrow.{short}.v1"
 
 
 def find_original(settings: Settings, letter: LetterRow) -> Original:

@@ -84,6 +84,8 @@ def _by(commands: list[CommandRow], kind: str) -> str:
 def _state(sent: CommandRow) -> str:
     command = sent.command
     name = f"{command.kind} {short(command.command_id)}"
+    if command.attempt > 1:
+        name += f", attempt {command.attempt},"
     match command.state:
         case "PENDING" if sent.hold is not None:
             return f"{name} is held for a person"

@@ -69,13 +69,21 @@ WHERE NOT EXISTS (
     AND o.said ->> 'payment_id' = c.payment_id)
 LIMIT {LIMIT}
 """  # noqa: S608  our own text
-# commands that wait for a gateway which was never told; sent rows may have been cleared away
+# Commands that wait for a gateway which was never told. The relay clears away what it sent long
+# ago, so only those count whose asking fact was decided since.
 _COMMAND_NOT_SENT: Final = f"""
 SELECT c.order_id, c.kind || ' ' || c.command_id || ' attempt ' || c.attempt
   || ' is not in the outbox'
 FROM commands c
-WHERE c.state = 'PENDING' AND NOT EXISTS (
-  SELECT FROM outbox o WHERE o.sent_id = c.command_id || '.' || c.attempt)
+WHERE c.state = 'PENDING'
+  AND NOT EXISTS (SELECT FROM outbox o WHERE o.sent_id = c.command_id || '.' || c.attempt)
+  AND EXISTS (
+    SELECT FROM facts f
+    JOIN unnest(%(types)b::text[], %(topics)b::text[]) AS s(type, topic) ON s.type = f.type
+    JOIN batches b ON b.topic = s.topic AND b.partition = f.partition
+      AND f."offset" >= b.first_offset AND f."offset" < b.next_offset
+    WHERE f.order_id = c.order_id AND f.t = c.asked_at
+      AND b.at > now() - make_interval(secs => %(retention_seconds)b::float8))
 LIMIT {LIMIT}
 """  # noqa: S608  our own text
 _TOTALS: Final = """
@@ -173,9 +181,19 @@ def wrong_payments(connection: Snapshot) -> Wrong:
     )
 
 
-def wrong_commands_sent(connection: Snapshot) -> Wrong:
-    """Records for gateways that no decision made, and decided commands that are not to be sent."""
-    return _wrong(connection, _SENT_WITHOUT_COMMAND) + _wrong(connection, _COMMAND_NOT_SENT)
+def wrong_commands_sent(connection: Snapshot, retention_seconds: float) -> Wrong:
+    """Records for gateways that no decision made, and decided commands that are not to be sent.
+
+    `retention_seconds`: how long the relay keeps what it has sent.
+    """
+    not_sent = fetch(
+        connection,
+        _COMMAND_NOT_SENT,
+        types=[fact.name for fact in FACT_TYPES.values()],
+        topics=[fact.topic for fact in FACT_TYPES.values()],
+        retention_seconds=float(retention_seconds),
+    )
+    return _wrong(connection, _SENT_WITHOUT_COMMAND) + [(row[0], row[1]) for row in not_sent]
 
 
 def wrong_totals(connection: Snapshot) -> Wrong:

@@ -30,9 +30,7 @@ def audit(
     settings = terminal.settings()
     try:
         with terminal.progress("orders") as bar:
-            report = run_audit(
-                settings.database.connection_url, terminal.wall_ms(), settings.timestamp_type, bar
-            )
+            report = run_audit(settings, terminal.wall_ms(), bar)
     except DatabaseTrouble as trouble:
         raise _unknown(str(trouble), json=json) from None
     except Exception as error:  # whatever it was, exit code 1 would say that rows are wrong
@@ -74,21 +72,31 @@ def _checks(report: AuditReport) -> RenderableType:
 
 
 def _money(report: AuditReport) -> RenderableType:
-    columns = ("captured", "held", "refunded", "paid out", "charged back", "sent back", "off by")
-    table = a_table("money", *columns, right=columns)
+    """The identity of each currency, spelled out."""
+    table = a_table("money", "")
     for ledger in report.ledgers:
-        amounts = (
-            ledger.captured,
-            ledger.held,
-            ledger.refunded,
-            ledger.paid_out,
-            ledger.charged_back,
-            ledger.sent_back,
+        parts = " + ".join(
+            f"{name} {_number(amount, ledger.currency)}"
+            for name, amount in (
+                ("held", ledger.held),
+                ("refunded", ledger.refunded),
+                ("paid out", ledger.paid_out),
+                ("charged back", ledger.charged_back),
+            )
+            if amount or name == "held"
         )
-        off = Text(_number(ledger.imbalance, ledger.currency))
-        off.stylize("bold red" if ledger.imbalance else "green")
-        shown = (_number(amount, ledger.currency) for amount in amounts)
-        table.add_row(ledger.currency, *shown, off)
+        line = Text(f"captured {_number(ledger.captured, ledger.currency)} = {parts}")
+        if ledger.imbalance:
+            off = f" · off by {_number(ledger.imbalance, ledger.currency)}"
+            line.append(off, style="bold red")
+        for name, amount in (
+            ("sent back", ledger.sent_back),
+            ("owed by suppliers", ledger.debt),
+            ("lost", ledger.loss),
+        ):
+            if amount:
+                line.append(f" · {name} {_number(amount, ledger.currency)}", style="dim")
+        table.add_row(Text(ledger.currency, style="bold"), line)
     return table
 
 
@@ -129,7 +137,11 @@ def _findings(report: AuditReport, findings_max: int) -> RenderableType:
 def _verdict(report: AuditReport) -> Text:
     found = sum(report.found.values())
     rate = report.orders / report.seconds if report.seconds else 0.0
-    verdict = ("clean", "bold green") if report.clean else (f"{found:,} findings", "bold red")
+    verdict = (
+        ("clean", "bold green")
+        if report.clean
+        else (f"{found:,} finding{'s' * (found > 1)}", "bold red")
+    )
     said = (
         f"  {report.orders:,} orders and {report.facts + report.reports:,} facts"
         f" in {report.seconds:.1f} s ({rate:,.0f} orders/s)"

@@ -4,7 +4,6 @@ from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import RenderableType
-from rich.text import Text
 
 from ops.cli import terminal
 from ops.cli.terminal import (
@@ -18,6 +17,7 @@ from ops.cli.terminal import (
 )
 from schemas.money import format_amount
 
+_PREFIX_MIN = 8
 app = typer.Typer(help="Commands to gateways: list, reissue.", no_args_is_help=True)
 
 
@@ -72,7 +72,12 @@ def list_all(
 
 @app.command()
 def reissue(
-    command_id: Annotated[str, typer.Argument(help="The failed or returned command.")],
+    command_id: Annotated[
+        str,
+        typer.Argument(
+            help="The failed or returned command: its id, or how it begins (8 characters at least)."
+        ),
+    ],
     operator: OperatorOption,
     note: Annotated[str | None, typer.Option(help="Why; it is kept with the fact.")] = None,
     dry_run: DryRunOption = False,
@@ -86,16 +91,18 @@ def reissue(
     from consumers.engine.admin import republish
     from ops.reissue import CannotReissue, reissue_record
     from storage.attention import rules_now
-    from storage.command_reading import find_command
+    from storage.command_reading import find_commands
     from storage.reading import snapshot
 
     settings = terminal.settings()
     with terminal.troubles():
         with snapshot(settings.database.connection_url) as connection:
-            listed = find_command(connection, command_id)
+            found = find_commands(connection, command_id)
             now = rules_now(connection, terminal.wall_ms(), settings.timestamp_type)
-        if listed is None:
-            raise terminal.fail(f"no command {command_id}", terminal.BAD)
+        if len(found) != 1 or len(command_id) < _PREFIX_MIN:
+            why = "no command" if not found else "more characters are needed of"
+            raise terminal.fail(f"{why} {command_id}", terminal.BAD)
+        (listed,) = found
         try:
             record, fact = reissue_record(
                 listed,
@@ -120,6 +127,7 @@ def reissue(
 def _list_page(found: list[Any], now: int) -> RenderableType:
     numbers = ("amount", "try", "age")
     table = a_table("command", "kind", "order", *numbers, "state", right=numbers)
+    table.columns[0].min_width = 12
     for listed in found:
         command = listed.command
         state = styled(command.state, COMMAND_STYLES)
@@ -131,7 +139,7 @@ def _list_page(found: list[Any], now: int) -> RenderableType:
             if holds:
                 state.append(mark, style="dim")
         table.add_row(
-            Text(command.command_id, overflow="fold"),
+            command.command_id[:12],
             command.kind,
             styled(listed.order_id),
             format_amount(command.amount_minor, command.currency),

@@ -11,7 +11,10 @@ from ops.cli.terminal import DryRunOption, JsonOption, OperatorOption, YesOption
 
 app = typer.Typer(help="Dead letters: list, show, replay.", no_args_is_help=True)
 Place = Annotated[
-    str, typer.Argument(help="TOPIC/PARTITION/OFFSET, as `dlq list` shows it.", metavar="PLACE")
+    str,
+    typer.Argument(
+        help="TOPIC/PARTITION/OFFSET, as `dlq list` shows it: payments/0/17.", metavar="PLACE"
+    ),
 ]
 _VALUE_SHOWN = 2_000
 
@@ -131,15 +134,17 @@ def _without_value(letter: Any) -> dict[str, Any]:
 
 
 def _list_page(letters: list[Any]) -> RenderableType:
-    table = a_table("place", "code", "type", "key", "record time (UTC)")
+    from ops.dead_letters import place_of
+
+    table = a_table("place", "code", "type", "key", "kept at (UTC)")
     for letter in letters:
-        place = f"{letter.topic}/{letter.partition}/{letter.offset}"
+        replayed = " replayed" if letter.replays else ""
         table.add_row(
-            Text(terminal.plain(place), overflow="fold"),
-            styled(letter.code, style="red"),
-            styled(letter.type or "-"),
-            styled((letter.key or "-")[:24]),
-            terminal.when(letter.t) if letter.t >= 0 else "-",
+            styled(place_of(letter)),
+            Text.assemble((letter.code, "red"), (replayed, "dim")),
+            styled(letter.type or "-", style="" if letter.type else "dim"),
+            styled((letter.key or "-")[:20]),
+            f"{letter.at:%m-%d %H:%M:%S}",
         )
     return table
 
@@ -158,7 +163,7 @@ def _letter_page(letter: Any, actions: list[Any]) -> RenderableType:
         ("type", letter.type),
         ("source, id", " ".join(filter(None, (letter.source, letter.id)))),
         ("key", letter.key),
-        ("record time", terminal.when(letter.t) if letter.t >= 0 else "none"),
+        ("record time", terminal.when(letter.t, exact=True)),
         ("size", _size(letter)),
     ):
         grid.add_row(Text(name, style="dim"), styled(value or "-"))

@@ -3,6 +3,8 @@
 import json as json_module
 import sys
 import time
+from collections.abc import Iterable
+from itertools import groupby
 from typing import Annotated, Any, Never
 
 import typer
@@ -14,6 +16,7 @@ from ops.cli import terminal
 from ops.cli.terminal import JsonOption, a_table
 from ops.lag import LagReport, PartitionLag
 
+ALL = -1
 _STYLES = {"ok": "green", "slow": "yellow", "stuck": "bold red", "no-members": "red"}
 
 
@@ -68,10 +71,12 @@ def lag_page(report: LagReport) -> RenderableType:
     delay = "delay*" if report.record_time else "delay"
     numbers = ("p", "behind", delay, "in/s", "out/s", "drained in")
     table = a_table("stage", *numbers, "verdict", right=numbers)
-    before = ""
-    for row in report.partitions:
-        table.add_row("" if row.stage == before else row.stage, *_cells(row))
-        before = row.stage
+    for stage, group in groupby(report.partitions, key=lambda row: row.stage):
+        rows = list(group)
+        if len(rows) > 1 and all(_quiet(row) and row.verdict == rows[0].verdict for row in rows):
+            rows = [_joined(rows)]
+        for row in rows:
+            table.add_row(stage if row is rows[0] else "", *_cells(row))
     parts: list[RenderableType] = [table]
     parts += [
         Text(f"! no topic {topic}: run `escrow topics apply`", style="bold red")
@@ -86,10 +91,25 @@ def lag_page(report: LagReport) -> RenderableType:
     return Group(*parts)
 
 
+def _quiet(row: PartitionLag) -> bool:
+    return not row.behind and (not row.detail or row.verdict == "no-members")
+
+
+def _joined(rows: list[PartitionLag]) -> PartitionLag:
+    """All partitions of a stage in one row, where none of them has anything to say of its own."""
+    rate_in, rate_out = _sum(row.rate_in for row in rows), _sum(row.rate_out for row in rows)
+    return rows[0]._replace(partition=ALL, rate_in=rate_in, rate_out=rate_out)
+
+
+def _sum(rates: Iterable[float | None]) -> float | None:
+    known = [rate for rate in rates if rate is not None]
+    return sum(known) if known else None
+
+
 def _cells(row: PartitionLag) -> list[Text | str]:
     drain = "" if row.drain_seconds is None else terminal.how_long(int(row.drain_seconds * 1000))
     return [
-        str(row.partition),
+        "all" if row.partition == ALL else str(row.partition),
         Text(f"{row.behind:,}", style="bold" if row.behind else "dim"),
         terminal.how_long(int(row.seconds * 1000)) if row.behind else Text("0", style="dim"),
         _rate(row.rate_in),

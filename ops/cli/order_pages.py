@@ -1,5 +1,7 @@
 """How an order looks on a terminal: short lines first, tables after, nothing wider than the screen."""
 
+from typing import Any
+
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -22,6 +24,7 @@ from ops.plain_words import short
 from schemas.money import format_amount
 from storage.dossiers import Dossier
 
+IGNORED_SHOWN = 8
 _MONEY = (
     ("captured", "captured_minor"),
     ("held", "held_minor"),
@@ -75,10 +78,27 @@ def explain_page(explanation: Explanation, now: int) -> RenderableType:
     parts.append(_section("What happens next", prospects))
     if explanation.waiting:
         parts.append(_section("What waits", [_said(said) for said in explanation.waiting]))
-    ignored = [_said(said) for said in explanation.ignored]
-    last = Text("Facts sent twice are counted with their batch, not kept one by one.", style="dim")
-    parts.append(_section("What was ignored", [*ignored, last]))
+    if explanation.chargebacks:
+        lines = [Text(plain(_chargeback(c))) for c in explanation.chargebacks]
+        parts.append(_section("Chargebacks", lines))
+    parts.append(_section("What was ignored", _ignored(explanation.ignored)))
     return Group(*parts)
+
+
+def _ignored(ignored: list[Said]) -> list[Text]:
+    lines = [_said(said) for said in ignored[-IGNORED_SHOWN:]]
+    if len(ignored) > IGNORED_SHOWN:
+        more = f"and {len(ignored) - IGNORED_SHOWN} before: see `escrow order show`, or --json"
+        lines.append(Text(more, style="dim"))
+    known = "Facts sent twice are counted with their batch, not kept one by one."
+    return [*lines, Text(known, style="dim")]
+
+
+def _chargeback(chargeback: dict[str, Any]) -> str:
+    amount = format_amount(chargeback["amount_minor"], chargeback["currency"])
+    fits = "" if chargeback["matching"] else ", which this order does not hold"
+    payment = f"payment {chargeback['payment_id']}{fits}"
+    return f"{chargeback['chargeback_id']}: {amount} of {payment}: {chargeback['state']}"
 
 
 def _title(order_id: str, status: str | None, subtitle: str) -> Text:
@@ -103,17 +123,18 @@ def _section(title: str, lines: list[Text]) -> RenderableType:
 
 
 def _said(said: Said) -> Text:
+    """Two lines: who said what when; what came of it, by which rule, under which identity."""
     outcome = "" if said.outcome == "applied" else f"{said.outcome.replace('_', ' ')}: "
     code = "" if said.code is None else f" [{said.code}]"
     return Text.assemble(
+        (f"{when(said.t, exact=True)}  ", "dim"),
         plain(said.said),
         "\n",
         (outcome, OUTCOME_STYLES.get(said.outcome, "")),
-        plain(said.reason),
+        (plain(said.reason), "italic"),
         (code, "dim"),
         (f" {said.rule}", "cyan"),
-        "\n",
-        (f"{when(said.t)} UTC, {plain(said.source)} {plain(said.id)}", "dim"),
+        (f" · {plain(said.source)} {plain(said.id)}", "dim"),
     )
 
 
@@ -121,8 +142,8 @@ def _prospect(prospect: Prospect, now: int) -> Text:
     due = ""
     if prospect.due_at is not None:
         left = prospect.due_at - now
-        time = f"in {how_long(left)}" if left > 0 else f"{how_long(left)} ago"
-        due = f" {'from' if left > 0 else 'since'} {when(prospect.due_at)} UTC ({time})"
+        away = f"in {how_long(left)}" if left > 0 else f"{how_long(left)} ago"
+        due = f": {when(prospect.due_at, exact=True)} UTC, {away}"
     return Text.assemble(plain(prospect.text), (due, "bold"), (f" {prospect.rule}", "cyan"))
 
 

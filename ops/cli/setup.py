@@ -57,6 +57,7 @@ def show_config(json: JsonOption = False) -> None:
         return
     defaults = render_settings(Settings.model_construct())
     table = a_table("variable", "value")
+    table.columns[0].no_wrap = True
     for name, value in shown.items():
         table.add_row(name, styled(value, style="dim" if value == defaults.get(name) else "bold"))
     terminal.console().print(table)

@@ -104,12 +104,12 @@ def a_table(*columns: str, right: tuple[str, ...] = (), title: str | None = None
     return table
 
 
-def when(t: int | None) -> str:
-    """Milliseconds UTC for people: `2026-01-31 10:00:00`, thousandths only where there are any."""
-    if t is None:
+def when(t: int | None, *, exact: bool = False) -> str:
+    """Milliseconds UTC for people: `2026-01-31 10:00:00`, to the millisecond if `exact`."""
+    if t is None or t < 0:
         return "-"
     instant = datetime.fromtimestamp(min(t, 253_402_300_799_999) // 1000, UTC)
-    rest = f".{t % 1000:03d}" if t % 1000 else ""
+    rest = f".{t % 1000:03d}" if exact and t % 1000 else ""
     return f"{instant:%Y-%m-%d %H:%M:%S}{rest}"
 
 

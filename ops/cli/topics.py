@@ -53,7 +53,10 @@ def _print(plans: list[Any]) -> None:
     if not plans:
         terminal.note("all topics are as the catalogue says")
         return
-    table = a_table("do", "topic", "what")
+    table = a_table("do", "what", "topics")
+    topics: dict[tuple[str, str], list[str]] = {}
     for step in plans:
-        table.add_row(styled(step.action, _STYLES), step.topic, styled(step.detail, style="dim"))
+        topics.setdefault((step.action, step.detail), []).append(step.topic)
+    for (action, detail), names in topics.items():
+        table.add_row(styled(action, _STYLES), styled(detail), styled(" ".join(names), style="dim"))
     terminal.console().print(table)
