@@ -19,12 +19,15 @@ from schemas.reasons import DoorCode
 class SourceRules:
     """Patterns of sources for each type; a type without a pattern has no sender."""
 
-    def __init__(self, rules: Mapping[str, list[str]]) -> None:
-        """Raises ValueError for a type that does not exist."""
+    def __init__(self, rules: Mapping[str, object]) -> None:
+        """Raises ValueError for a type that does not exist, and for patterns that are no list.
+
+        A bare text is no list: taken letter by letter, the `*` in it would let everyone in.
+        """
         unknown = rules.keys() - FACT_TYPES.keys()
         if unknown:
             raise ValueError(f"no such type: {', '.join(sorted(unknown))}")
-        self._rules = {name: tuple(patterns) for name, patterns in rules.items()}
+        self._rules = {name: _texts(name, patterns) for name, patterns in rules.items()}
         self._may = lru_cache(maxsize=4096)(self._matches)
 
     @classmethod
@@ -39,3 +42,11 @@ class SourceRules:
 
     def _matches(self, type_name: str, source: str) -> bool:
         return any(fnmatchcase(source, pattern) for pattern in self._rules.get(type_name, ()))
+
+
+def _texts(name: str, patterns: object) -> tuple[str, ...]:
+    if isinstance(patterns, list):
+        texts = tuple(pattern for pattern in patterns if isinstance(pattern, str))
+        if len(texts) == len(patterns):
+            return texts
+    raise ValueError(f"{name}: the patterns are a list of texts")
