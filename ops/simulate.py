@@ -149,7 +149,8 @@ def _record(line: bytes, number: int) -> Record:
         raise ValueError("topic is a text, key a text or null")
     if type(timestamp_ms) is not int or not -_INT64 <= timestamp_ms < _INT64:
         raise ValueError("timestamp_ms is an integer")
-    headers = row.get("headers") or {}
+    headers = row.get("headers")
+    headers = {} if headers is None else headers
     if not isinstance(headers, dict) or not all(isinstance(v, str) for v in headers.values()):
         raise ValueError("headers is an object of texts")
     return Record(
