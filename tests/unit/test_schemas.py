@@ -1,210 +1,203 @@
-"""The catalogues agree with RULES 2 and with each other; canonical bytes are for ever."""
+"""The wire words: types, topics and models are one catalogue; what identity hangs on never changes."""
 
+import re
 from hashlib import sha256
-from typing import Any, Final, get_args
+from types import UnionType
+from typing import Final, get_args
 
 import pytest
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
-from schemas import reasons
-from schemas.door import seal, sealed_digest
-from schemas.facts import FACT_TYPES, INPUT_TOPICS, STAGE_TOPICS, TYPE_OF_MODEL
-from schemas.money import EXPONENTS, format_amount
-from tests.builders import SAMPLES, a_fact, sample
-from tests.unit.wire import TYPES
-
-# --- the catalogue of facts ---
-
-
-def test_topics_and_types_are_those_of_rules_2() -> None:
-    assert {topic: list(types) for topic, types in TYPES.items()} == {
-        topic: [fact.name for fact in FACT_TYPES.values() if fact.topic == topic]
-        for topic in INPUT_TOPICS
-    }
-
-
-@pytest.mark.parametrize("name", FACT_TYPES)
-def test_each_type_has_the_fields_of_rules_2(name: str) -> None:
-    fact = FACT_TYPES[name]
-    wanted = TYPES[fact.topic][name]
-    assert set(fact.model.model_fields) == set(wanted)
-    optional = {field for field, kind in wanted.items() if kind.endswith("?")}
-    assert {n for n, f in fact.model.model_fields.items() if not f.is_required()} == optional
-
-
-def test_each_topic_has_one_stage_named_by_its_stem() -> None:
-    for stage, topic in STAGE_TOPICS.items():
-        assert topic == f"escrow.{stage.replace('_', '-')}.v1"
-    assert set(STAGE_TOPICS.values()) == set(INPUT_TOPICS)
-    assert all(STAGE_TOPICS[fact.stage] == fact.topic for fact in FACT_TYPES.values())
-
-
-def test_each_type_has_a_model_of_its_own() -> None:
-    assert {fact.model: name for name, fact in FACT_TYPES.items()} == TYPE_OF_MODEL
-    assert len(TYPE_OF_MODEL) == len(FACT_TYPES) == 24
-
-
-@pytest.mark.parametrize("name", FACT_TYPES)
-def test_every_model_is_frozen_strict_and_closed(name: str) -> None:
-    config = FACT_TYPES[name].model.model_config
-    assert (config["frozen"], config["strict"], config["extra"]) == (True, True, "forbid")
-
-
-def test_free_text_is_a_note_or_a_rationale() -> None:
-    with_text = {name: fact.free_text for name, fact in FACT_TYPES.items() if fact.free_text}
-    assert with_text == {
-        "refund.requested": "note",
-        "ruling.issued": "rationale",
-        "command.reissued": "note",
-        "supplier.reported": "note",
-    }
-
-
-# --- canonical bytes: a changed one would make every stored fact look like a conflict ---
-
-ORDER: Final[dict[str, Any]] = {
-    "shipping_minor": 0,
-    "promised_by": "2026-01-31T10:00:00+01:00",
-    "lines": [
-        {
-            "unit_minor": 500,
-            "quantity": 2,
-            "sku": "SKU é \U0001f600",
-            "line_id": "l-1",
-            "options": {"size": "L", "colour": "rot"},
-        },
-        {"line_id": "l-1", "sku": "s", "quantity": 1, "unit_minor": 0, "options": None},
-    ],
-}
-GOLDEN: Final[dict[str, str]] = {
-    "payment.captured": "364e2494687d489d",
-    "payment.charged_back": "58fd1e1faed1d0e1",
-    "payment.chargeback_closed": "bb753aa848d79c51",
-    "shipment.dispatched": "c03e904f79626aa8",
-    "shipment.delivered": "6a537ccfca7603ca",
-    "shipment.lost": "eb5e540da8e9e344",
-    "shipment.returned": "7bcd3eb8695214c3",
-    "shipment.customs_charged": "ceb8aee98c8dee20",
-    "delivery.confirmed": "985624d473002f2f",
-    "refund.requested": "537785a0a5708bde",
-    "refund.offered": "aec461a1a3050b9a",
-    "refund.offer_accepted": "b1768a3b9a9046a9",
-    "refund.offer_declined": "9a9c15ac1c223fb0",
-    "refund.withdrawn": "7297a97a931f1710",
-    "evidence.submitted": "a7def59d7fcb9fe4",
-    "mediation.requested": "5b6712c5e081d99e",
-    "ruling.issued": "31a1e26fe02881f4",
-    "gateway.accepted": "54a260ea82280568",
-    "gateway.settled": "bdbe46a8e8a3ba7c",
-    "gateway.failed": "2af37e0ee9cd39a8",
-    "gateway.returned": "0d99484b6268bae9",
-    "command.reissued": "9ebe8afb06d5e978",
-    "deadline.reached": "bda9c4103e00b202",
-    "supplier.reported": "5eb94a6f371b7667",
-}
-
-
-def golden_digest(name: str) -> str:
-    changes: dict[str, Any] = {"order": ORDER} if name == "payment.captured" else {}
-    return a_fact(name, **changes).digest.hex()[:16]
-
-
-@pytest.mark.parametrize("name", FACT_TYPES)
-def test_the_canonical_form_of_a_type_never_changes(name: str) -> None:
-    assert golden_digest(name) == GOLDEN[name]
-
-
-def test_canonical_data_are_fields_in_model_order_without_nulls_or_spaces() -> None:
-    fact = a_fact("payment.captured", order=ORDER)
-    text = (
-        '{"order_id":"o-1","payment_id":"p-1","buyer_id":"b-1","supplier_id":"s-1",'
-        '"amount_minor":1000,"currency":"EUR","method":"visa","paid_through":"escrow",'
-        '"agreement_accepted":true,"order":{"lines":[{"line_id":"l-1","sku":"SKU é \U0001f600",'
-        '"quantity":2,"unit_minor":500,"options":{"colour":"rot","size":"L"}},'
-        '{"line_id":"l-1","sku":"s","quantity":1,"unit_minor":0}],"shipping_minor":0,'
-        '"promised_by":"2026-01-31T10:00:00+01:00"}}'
-    )
-    assert fact.payload == text.encode()
-    assert fact.digest == sha256(b"payment.captured\n" + text.encode()).digest()
-
-
-@pytest.mark.parametrize("name", SAMPLES)
-def test_a_stored_payload_is_read_back_as_the_same_fact(name: str) -> None:
-    fact = a_fact(name)
-    assert FACT_TYPES[name].model.model_validate_json(fact.payload) == fact.data
-
-
-def test_a_sealed_text_can_be_forgotten_and_the_digest_still_proved() -> None:
-    fact = a_fact("refund.requested", note="hello")
-    sealed = seal(fact, b"salt")
-    assert sealed.text_digest == sha256(b"salthello").digest()
-    assert sealed.digest == sha256(fact.digest + sealed.text_digest).digest()
-    assert sealed_digest(fact.digest, sealed.text_digest) == sealed.digest
-    assert seal(fact, b"pepper").digest != sealed.digest
-    plain = a_fact("refund.requested")
-    assert seal(plain, b"salt") is plain
-    assert sealed_digest(plain.digest, None) == plain.digest
-
-
-# --- reasons and money ---
-
-
-def words(literal: object) -> set[str]:
-    return {w for arg in get_args(literal) for w in ([arg] if isinstance(arg, str) else words(arg))}
-
-
-@pytest.mark.parametrize(
-    ("sentences", "codes"),
-    [
-        (reasons.DEAD_LETTERS, reasons.DeadLetterCode),
-        (reasons.REFUSALS, reasons.RefusalCode),
-        (reasons.PARKED, reasons.ParkCode),
-        (reasons.NOT_PROTECTED, reasons.AppliedCode),
-        (reasons.ALARMS, reasons.AlarmCode),
-    ],
+from schemas import commands, order_events, reasons
+from schemas.facts import (
+    FACT_TYPES,
+    INPUT_TOPICS,
+    STAGE_TOPICS,
+    TYPE_OF_MODEL,
+    FactData,
 )
-def test_every_code_has_its_sentence(sentences: dict[str, str], codes: object) -> None:
-    assert set(sentences) == words(codes)
-    assert all(text[0].isupper() and text.endswith(".") for text in sentences.values())
+from schemas.words import WireModel
+from tests.builders import SAMPLES, a_fact, compact, sample
+from tests.unit.wire import FIELDS, TYPES
+
+STEMS: Final = [
+    "payments",
+    "shipments",
+    "refund_requests",
+    "mediation_rulings",
+    "gateway_results",
+    "operator_actions",
+    "deadlines",
+    "supplier_reports",
+]
 
 
-def test_codes_of_refusals_and_of_waiting_are_told_apart() -> None:
-    assert not reasons.REFUSALS.keys() & reasons.PARKED.keys()
-    assert not reasons.DEAD_LETTERS.keys() & (reasons.REFUSALS.keys() | reasons.PARKED.keys())
-
-
-@pytest.mark.parametrize(
-    ("currency", "exponent"), [("EUR", 2), ("JPY", 0), ("BHD", 3), ("UYI", 0), ("CHE", 2)]
-)
-def test_exponents(currency: str, exponent: int) -> None:
-    assert EXPONENTS[currency] == exponent
-
-
-@pytest.mark.parametrize("currency", ["XAU", "XXX", "XTS", "XDR", "CLF", "UYW", "DEM", "eur", ""])
-def test_what_is_no_currency_here(currency: str) -> None:
-    assert currency not in EXPONENTS
-    assert set(EXPONENTS.values()) == {0, 2, 3}
-
-
-@pytest.mark.parametrize(
-    ("amount", "currency", "text"),
-    [
-        (1999, "EUR", "19.99 EUR"),
-        (5, "EUR", "0.05 EUR"),
-        (-5, "EUR", "-0.05 EUR"),
-        (1, "JPY", "1 JPY"),
-        (1234567, "KWD", "1,234.567 KWD"),
-        (2**53 - 1, "USD", "90,071,992,547,409.91 USD"),
-        (7, None, "7"),
-        (7, "???", "7 ???"),
-    ],
-)
-def test_amounts_are_written_for_people_by_whole_numbers(
-    amount: int, currency: str | None, text: str
-) -> None:
-    assert format_amount(amount, currency) == text
-
-
-def test_samples_hold_what_is_required_and_nothing_more() -> None:
+def test_the_catalogue_is_the_table_of_rules_2() -> None:
+    found: dict[str, dict[str, list[str]]] = {}
     for name, fact in FACT_TYPES.items():
-        required = {n for n, f in fact.model.model_fields.items() if f.is_required()}
-        assert sample(name).keys() == required
+        assert fact.name == name
+        found.setdefault(fact.topic, {})[name] = list(fact.model.model_fields)
+    assert found == {
+        topic: {name: list(fields) for name, fields in types.items()}
+        for topic, types in TYPES.items()
+    }
+    assert tuple(TYPES) == INPUT_TOPICS
+
+
+def test_a_field_is_required_exactly_where_rules_2_says_so() -> None:
+    for name, fields in FIELDS.items():
+        models = FACT_TYPES[name].model.model_fields
+        optional = {field for field, kind in fields.items() if kind.endswith("?")}
+        assert {field for field, info in models.items() if not info.is_required()} == optional
+
+
+def test_a_stem_is_a_stage_a_topic_and_a_file() -> None:
+    assert list(STAGE_TOPICS) == STEMS
+    for fact in FACT_TYPES.values():
+        assert fact.topic == "escrow." + fact.stage.replace("_", "-") + ".v1"
+        assert fact.model.__module__ == f"schemas.{fact.stage}"
+
+
+def test_each_type_has_a_model_of_its_own_and_all_are_in_the_union() -> None:
+    models = {fact.model for fact in FACT_TYPES.values()}
+    assert len(models) == len(FACT_TYPES) == 24
+    assert isinstance(FactData, UnionType)
+    assert set(get_args(FactData)) == models
+    assert {FACT_TYPES[name].model: name for name in FACT_TYPES} == TYPE_OF_MODEL
+
+
+@pytest.mark.parametrize("name", FACT_TYPES)
+def test_models_are_closed_strict_and_frozen(name: str) -> None:
+    model = FACT_TYPES[name].model
+    config = model.model_config
+    assert (config["frozen"], config["strict"], config["extra"]) == (True, True, "forbid")
+    data = model.model_validate(sample(name))
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(data, next(iter(model.model_fields)), "x")
+
+
+@pytest.mark.parametrize("name", FACT_TYPES)
+def test_no_error_shows_a_value(name: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        FACT_TYPES[name].model.model_validate_json(b'{"order_id":"4111 1111 1111 1111"}')
+    assert "4111" not in str(caught.value)
+
+
+def holds_a_float(info: FieldInfo) -> bool:
+    return "float" in str(info.annotation) or "Decimal" in str(info.annotation)
+
+
+def test_no_model_knows_a_float() -> None:
+    sent = [commands, order_events]
+    models = [fact.model for fact in FACT_TYPES.values()]
+    models += [m for module in sent for m in vars(module).values() if is_model(m)]
+    assert len(models) > 30
+    for model in models:
+        assert not any(holds_a_float(info) for info in model.model_fields.values()), model
+
+
+def is_model(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, WireModel)
+
+
+# SHA-256 over type, LF and canonical payload of each type's sample in tests/builders.py. The
+# database holds such digests for ever: another value here means that every fact sent again
+# would be taken for a conflict. Never change one; a new form needs a new type.
+DIGESTS: Final = {
+    "payment.captured": "7101a8be0654dcbc70d1e3d338437d5f3638159105cadf094668a82a013b822a",
+    "payment.charged_back": "58fd1e1faed1d0e1884d50957301ae0ef34c01a43d867e17787ea6369949afd5",
+    "payment.chargeback_closed": "bb753aa848d79c51b6adb1adaafa5dcf74855658d45db35cf9c6fdac994e7381",
+    "shipment.dispatched": "c03e904f79626aa82ac4b5f9a0a85f766cf74086fe6db0776dfa543881bc1bad",
+    "shipment.delivered": "6a537ccfca7603ca9c19e231e67dad483e500ef2d3caca25a5ed0f9cc186dbfd",
+    "shipment.lost": "eb5e540da8e9e3440750a59faa9ba79f3854ce37c5eaf773cb4405a83e5aef85",
+    "shipment.returned": "7bcd3eb8695214c3a3f143efa6117dee261f456dc05c15f5175d788b6fe291cc",
+    "shipment.customs_charged": "ceb8aee98c8dee200e937893e448d49011f92027e4aa821ae83c97a1f6d13150",
+    "delivery.confirmed": "985624d473002f2f2fcfbe3b416511f15376cc9ade91c4924e08c994b0553a40",
+    "refund.requested": "537785a0a5708bde15439918206db91a8b078d7375e87a55a43e8610fbcda9b3",
+    "refund.offered": "aec461a1a3050b9a36cf1c7c5e35974c6a476f39ecb5e7432142cc99373c4b08",
+    "refund.offer_accepted": "b1768a3b9a9046a933ab7471591f87aa3889d3ba5c1bca89666a80b2f29591d3",
+    "refund.offer_declined": "9a9c15ac1c223fb050aebfd8da1785c9bb1847c1dfad8d5d642901cea861e676",
+    "refund.withdrawn": "7297a97a931f17103726a007608f568e934a8f7a08a286781c33913a87f7bd59",
+    "evidence.submitted": "a7def59d7fcb9fe44a7c976ee8d64644dc092c81a9137d04ec64bf34d1819e2c",
+    "mediation.requested": "5b6712c5e081d99e08a20be79c02630e011f363b53b5397c6b07a695cc4ab856",
+    "ruling.issued": "31a1e26fe02881f4723b8cf38d2ac7a7bdfb085e77c9dd1cad1d3fca71295b28",
+    "gateway.accepted": "54a260ea822805683f6c28030edbc71a8ec4aed130b590f0816f4acbc27e9d01",
+    "gateway.settled": "bdbe46a8e8a3ba7cddb26a64bf785322bd8517da54635c77049e68918d460b39",
+    "gateway.failed": "2af37e0ee9cd39a8dd8d6304d5c0a6e8ebb7ed70d190e96fef55702e83282479",
+    "gateway.returned": "0d99484b6268bae94b476b0d3abeef10d0571505e6cc5e9246711d37c4c38407",
+    "command.reissued": "9ebe8afb06d5e978f3b132fbfc0266bc0dc9b083abd2435532e4a2313e5124e4",
+    "deadline.reached": "bda9c4103e00b2029285992a221575cd1f9fda3e8132100162a4a801e2b5310a",
+    "supplier.reported": "5eb94a6f371b76670adae5ec204f4510c459d5c625245462771dee84c5216918",
+}
+
+
+def test_the_digests_by_which_facts_are_known_again_never_change() -> None:
+    assert {name: a_fact(name).digest.hex() for name in SAMPLES} == DIGESTS
+
+
+@pytest.mark.parametrize("name", FACT_TYPES)
+def test_a_digest_is_that_of_the_compact_fields_in_the_order_of_rules_2(name: str) -> None:
+    data = sample(name)
+    payload = compact({field: data[field] for field in FIELDS[name] if field in data})
+    fact = a_fact(name)
+    assert fact.payload == payload
+    assert fact.digest == sha256(name.encode() + b"\n" + payload).digest()
+
+
+def test_the_canonical_form_of_an_order_never_changes() -> None:
+    line = {
+        "unit_minor": 500,
+        "quantity": 2,
+        "sku": 'Größe \u2028 "M"/\\',
+        "line_id": "l",
+        "options": {"z": "1", "a": "é"},
+    }
+    order = {
+        "promised_by": "2026-01-31T10:00:00+01:00",
+        "shipping_minor": 0,
+        "delivery_address_sha256": "0" * 64,
+        "lines": [line],
+    }
+    fact = a_fact("payment.captured", order=order)
+    assert fact.digest.hex() == "8d8c9347848ac53f5cdb8476327afca87995649cf9c9174eca1ba80260359f36"
+    line["options"] = {"a": "é", "z": "1"}
+    assert a_fact("payment.captured", order=order).digest == fact.digest
+
+
+def test_free_text_is_kept_apart_from_the_payload() -> None:
+    plain, noted = a_fact("refund.requested"), a_fact("refund.requested", note="because")
+    assert (noted.text, plain.text) == ("because", None)
+    assert noted.payload == plain.payload
+    assert a_fact("ruling.issued", rationale="so").text == "so"
+    assert b"asked_for" in a_fact("supplier.reported", note="x").payload
+
+
+CATALOGUES: Final = [
+    (reasons.DeadLetterCode, reasons.DEAD_LETTERS),
+    (reasons.RefusalCode, reasons.REFUSALS),
+    (reasons.ParkCode, reasons.PARKED),
+    (reasons.AppliedCode, reasons.NOT_PROTECTED),
+    (reasons.AlarmCode, reasons.ALARMS),
+]
+
+
+def words(literal: object) -> list[str]:
+    return [
+        word
+        for arg in get_args(literal)
+        for word in ([arg] if isinstance(arg, str) else words(arg))
+    ]
+
+
+@pytest.mark.parametrize(("literal", "sentences"), CATALOGUES)
+def test_every_code_has_one_sentence(literal: object, sentences: dict[str, str]) -> None:
+    assert list(sentences) == words(literal)
+    for code, sentence in sentences.items():
+        assert re.fullmatch(r"[a-z]+(_[a-z]+)*", code)
+        assert re.fullmatch(r"[A-Z].*\.", sentence)
+    assert len(set(sentences.values())) == len(sentences)
+
+
+def test_the_outcomes_are_five() -> None:
+    assert reasons.OUTCOMES == ("applied", "refused", "parked", "duplicate", "dead_letter")
