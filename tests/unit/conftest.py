@@ -32,7 +32,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     mine = [item for item in items if here in item.path.parents]
     last = [item for item in mine if item.path.name == LAST]
     whole = set(here.rglob("test_*.py")) == {item.path for item in mine} and not (
-        config.option.keyword or config.option.lf
+        config.option.keyword or getattr(config.option, "lf", False)
     )
     items.sort(key=lambda item: (here not in item.path.parents, item.path.name == LAST))  # stable
     if not whole:
