@@ -49,8 +49,8 @@ def _lines() -> Iterator[str]:
         "  before a consumer meets it, and lz4 cannot grow beyond 255 times its size.",
         "- `message.timestamp.type` is `LogAppendTime`: the record's time is the only clock that the rules know, and",
         "  no producer can forge the broker's. The profile `local` uses `CreateTime`, so that ten days can pass in a",
-        "  second; there `retention.ms` is -1 and `message.timestamp.after.max.ms` has no limit, since the record's",
-        "  time says nothing about its age.",
+        "  second; there `retention.ms` is -1 and `message.timestamp.after.max.ms` a thousand years, since the",
+        "  record's time says nothing about its age.",
         "- Replication is the cluster's default. For money: `default.replication.factor=3`, `min.insync.replicas=2`,",
         "  `unclean.leader.election.enable=false`; every producer of ours waits for all in-sync replicas.",
     )

@@ -15,7 +15,7 @@ KEPT_MS: Final = 90 * DAY_MS  # facts no shorter than dead letters: a replay rea
 WITNESS_KEPT_MS: Final = 365 * DAY_MS  # order events hold the heads of the audit chains
 MESSAGE_BYTES_MAX: Final = 1_048_576
 PARTITIONS: Final = 4
-NO_LIMIT: Final = str(2**63 - 1)
+EARLY_MS_MAX: Final = 1_000 * 365 * DAY_MS  # so that no sum of times can leave 64 bits
 
 TimestampType = Literal["LogAppendTime", "CreateTime"]
 
@@ -38,7 +38,7 @@ class Topic(NamedTuple):
 
         `compression.type` is not `producer`: the broker then unpacks and measures every batch of
         another codec before a consumer meets it, and lz4 cannot grow beyond 255 times its size.
-        Where a record's time is its producer's (local, tests), it may lie in any year: such
+        Where a record's time is its producer's (local, tests), it may lie centuries away: such
         records are neither refused for being early nor deleted for being old.
         """
         settings = {
@@ -49,7 +49,7 @@ class Topic(NamedTuple):
             "message.timestamp.type": timestamp_type,
         }
         if timestamp_type == "CreateTime":
-            settings |= {"retention.ms": "-1", "message.timestamp.after.max.ms": NO_LIMIT}
+            settings |= {"retention.ms": "-1", "message.timestamp.after.max.ms": str(EARLY_MS_MAX)}
         return settings
 
 

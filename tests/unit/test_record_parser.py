@@ -1,0 +1,148 @@
+"""Our reading of batches is the client's own, wherever the client can read."""
+
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import lz4.frame
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kafka.errors import CorruptRecordError
+from kafka.record import MemoryRecords
+from kafka.record.memory_records import MemoryRecordsBuilder
+
+from consumers.engine import record_parser
+from consumers.engine.record_parser import unpack_lz4
+from tests.hand_made import CODECS, batch, record
+
+NONE = CODECS["none"]
+names = st.text(max_size=80)
+records = st.tuples(
+    st.integers(0, 2**60),
+    st.none() | st.binary(max_size=100),
+    st.none() | st.binary(max_size=300),
+    st.lists(st.tuples(names, st.none() | st.binary(max_size=100)), max_size=6),
+)
+
+
+@pytest.fixture(autouse=True)
+def leave_the_client_as_it_was() -> Iterator[None]:
+    yield
+    record_parser.uninstall()
+
+
+def read(made: bytes) -> list[tuple[Any, ...]]:
+    return [
+        (r.offset, r.timestamp, r.timestamp_type, r.key, r.value, r.headers, r.size_in_bytes)
+        for taken in MemoryRecords(made)
+        for r in taken
+    ]
+
+
+def read_by_us(made: bytes) -> list[tuple[Any, ...]]:
+    record_parser.install()
+    return read(made)
+
+
+def read_by_the_client(made: bytes) -> list[tuple[Any, ...]]:
+    record_parser.uninstall()
+    return read(made)
+
+
+@given(st.lists(records, min_size=1, max_size=20), st.sampled_from([0, 1, 3, 4]))
+def test_what_the_client_writes_is_read_alike(written: list[Any], codec: int) -> None:
+    builder = MemoryRecordsBuilder(magic=2, compression_type=codec, batch_size=1 << 20, offset=0)
+    for timestamp, key, value, headers in written:
+        builder.append(timestamp, key, value, headers)
+    builder.close()
+    made = bytes(builder.buffer())
+    ours = read_by_us(made)
+    assert ours == read_by_the_client(made)
+    assert [(r[1], r[3], r[4], r[5]) for r in ours] == written
+    assert all(type(part) in {bytes, type(None)} for r in ours for part in r[3:5])
+
+
+def test_the_brokers_clock_counts_where_the_batch_says_so() -> None:
+    made = bytearray(batch([record(timestamp_delta=5)], codec=NONE, timestamp=1_000))
+    made[22] |= 0x08  # attributes: LogAppendTime
+    struct.pack_into(">q", made, 35, 9_999)  # the largest timestamp
+    assert read_by_us(bytes(made)) == read_by_the_client(bytes(made))
+    assert read_by_us(bytes(made))[0][1:3] == (9_999, 1)
+
+
+@pytest.mark.parametrize(
+    "raw", [b"ce_\xff", b"\xc3", b"\xed\xa0\x80", b"x" * 100 + b"\xfe"], ids=repr
+)
+def test_a_name_that_is_not_utf_8_is_readable_text(raw: bytes) -> None:
+    made = batch([record(headers=[(raw, b"1"), ("ü".encode(), b"\xff")])])
+    with pytest.raises(CorruptRecordError):
+        read_by_the_client(made)
+    (name, content), other = read_by_us(made)[0][5]
+    assert name == raw.decode("utf-8", "backslashreplace")
+    assert name.encode()  # the client itself does this
+    assert (content, other) == (b"1", ("ü", b"\xff"))
+
+
+@pytest.mark.parametrize("attributes", [0x7F, 0x80, 0xFF])
+def test_attributes_of_a_record_are_one_byte_and_mean_nothing(attributes: int) -> None:
+    made = batch([record(attributes=attributes), record(1, value=b"w")])
+    assert [(r[0], r[4]) for r in read_by_us(made)] == [(0, b"v"), (1, b"w")]
+
+
+def test_times_add_up_as_the_broker_adds_them() -> None:
+    made = batch([record(timestamp_delta=2**62)], timestamp=2**62 + 2**61)
+    assert read_by_us(made)[0][1] == 2**62 + 2**61 + 2**62 - 2**64
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b"\x08" + record()[1:],  # a length that is not the parts'
+        record(headers=[(None, b"x")]),
+        record()[:-1] + b"\x01",  # -1 headers
+        record()[:-1] + b"\x0a",  # 5 headers, and nothing more
+        b"",
+    ],
+)
+def test_what_is_no_record_is_corrupt_and_nothing_else(broken: bytes) -> None:
+    with pytest.raises(CorruptRecordError):
+        read_by_us(batch([broken], codec=NONE, count=1))
+
+
+@given(
+    st.binary(max_size=300).flatmap(
+        lambda content: st.integers(0, 2_000).map(lambda times: content * times)
+    ),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([4, 5, 6, 7]),
+)
+def test_lz4_is_unpacked_like_the_library_does(
+    content: bytes, sized: bool, checked: bool, blocks_checked: bool, block_size: int
+) -> None:
+    frame = lz4.frame.compress(
+        content,
+        block_linked=False,
+        store_size=sized,
+        content_checksum=checked,
+        block_checksum=blocks_checked,
+        block_size=block_size,
+    )
+    assert unpack_lz4(frame) == content == unpack_lz4(frame + b"after the end")
+
+
+def test_a_wrong_checksum_of_the_content_is_passed_over() -> None:
+    frame = bytearray(lz4.frame.compress(b"content", block_linked=False, content_checksum=True))
+    frame[-1] ^= 1
+    with pytest.raises(RuntimeError):
+        lz4.frame.decompress(bytes(frame))
+    assert unpack_lz4(bytes(frame)) == b"content"
+
+
+@pytest.mark.parametrize("cut", [1, 5, 9])
+def test_half_an_lz4_frame_is_an_error(cut: int) -> None:
+    frame = lz4.frame.compress(bytes(range(256)), block_linked=False)
+    with pytest.raises(ValueError, match="LZ4"):
+        unpack_lz4(frame[: -4 - cut])
