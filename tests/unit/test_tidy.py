@@ -10,6 +10,8 @@ from typing import Final
 
 import pytest
 
+from escrow.postings import ACCOUNTS
+from escrow.state import Escrow
 from schemas import reasons
 
 ROOT: Final = Path(__file__).parents[2]
@@ -194,3 +196,19 @@ def test_every_type_ignore_says_which() -> None:
     for name in tracked():
         if name.endswith(".py") and name != "tests/unit/test_tidy.py":
             assert not bare.search((ROOT / name).read_text(encoding="utf-8")), name
+
+
+def test_no_account_is_for_fees() -> None:
+    """P7: protection is free. A new account is a new promise; this list is to be changed with care."""
+    assert set(ACCOUNTS) == {
+        "buyer_funds",
+        "held",
+        "supplier_payable",
+        "refunds_payable",
+        "sent_back",
+        "charged_back",
+        "card_network",
+        "supplier_receivable",
+        "platform_loss",
+    }
+    assert not [field for field in Escrow._fields if "fee" in field]
