@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Final
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine
 
 from consumers.engine.batch import Job, run_batch
 from consumers.engine.records import Chunk
@@ -60,7 +60,7 @@ def corrupt(url: str, *statements: str) -> None:
     """Change rows behind everyone's back, as a superuser who turns guards off and on again."""
     engine = create_engine(url)
     with engine.begin() as connection:
-        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
         for statement in statements:
-            connection.execute(text(statement))
+            connection.exec_driver_sql(statement)
     engine.dispose()

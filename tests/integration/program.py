@@ -1,0 +1,33 @@
+"""The program `escrow` in this process, as a person at a terminal or a script calls it."""
+
+import json
+from typing import Any
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from consumers.engine.config import Settings
+from ops.cli.main import app
+
+
+class Program:
+    """`escrow ...` with the addresses of these settings."""
+
+    def __init__(self, settings: Settings, patch: pytest.MonkeyPatch, columns: int = 100) -> None:
+        patch.setenv("ESCROW_KAFKA__BOOTSTRAP_SERVERS", settings.kafka.bootstrap_servers)
+        patch.setenv("ESCROW_DATABASE__URL", settings.database.connection_url)
+        patch.setenv("COLUMNS", str(columns))
+        self._runner = CliRunner()
+
+    def __call__(self, *arguments: str, code: int = 0) -> Result:
+        """Run it; the exit code must be `code`."""
+        result = self._runner.invoke(app, arguments)
+        said = f"{' '.join(arguments)}: {result.exit_code}\n{result.output}"
+        assert result.exit_code == code, said
+        assert result.exception is None or isinstance(result.exception, SystemExit), said
+        return result
+
+    def json(self, *arguments: str, code: int = 0) -> Any:
+        """What it prints as JSON."""
+        return json.loads(self(*arguments, "--json", code=code).stdout)

@@ -1,0 +1,166 @@
+"""The audit finds every kind of corruption, and nothing where there is none."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from consumers.engine.config import Settings
+from ops.audit import AuditReport, run_audit
+from storage.reading import DatabaseTrouble
+from tests.builders import T0, a_record, sample
+from tests.conftest import SEED
+from tests.integration.filled import Filler, corrupt
+from tests.integration.program import Program
+from tests.integration.small_world import HELD, SPLIT, a_small_world, said
+from tests.model.generator import generate
+
+DAY = 86_400_000
+
+
+@pytest.fixture
+def world(database_url: str) -> str:
+    Filler(database_url).records(a_small_world())
+    return database_url
+
+
+@pytest.fixture
+def audited(settings: Settings) -> Callable[[], AuditReport]:
+    return lambda: run_audit(settings, T0)
+
+
+def test_a_small_world_is_clean(world: str, audited: Callable[[], AuditReport]) -> None:
+    report = audited()
+    assert report.findings == []
+    assert report.clean
+    assert (report.orders, report.facts, report.reports) == (3, 15, 1)
+    assert report.statuses == {"HELD": 1, "RELEASED": 1, "SPLIT": 1}
+    (euros,) = report.ledgers
+    assert (euros.captured, euros.held, euros.refunded, euros.paid_out) == (3000, 1000, 300, 1700)
+    assert euros.imbalance == 0
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_whatever_comes_in_the_audit_is_clean(
+    database_url: str, audited: Callable[[], AuditReport], number: int
+) -> None:
+    seed = SEED % 1_000_000 + 10 * number
+    content, _ = generate(seed, orders=5, facts_per_order=24, hostility=(number % 3) * 0.3)
+    Filler(database_url).lines(content, runs=bool(number % 2))
+    report = audited()
+    assert report.findings == [], f"seed {seed}"
+
+
+def test_reading_all_again_leaves_the_audit_clean(
+    world: str, audited: Callable[[], AuditReport]
+) -> None:
+    corrupt(world, "UPDATE consumer_positions SET next_offset = 0, epoch = epoch + 1")
+    Filler(world).records(a_small_world())
+    assert audited().findings == []
+
+
+def test_a_forgotten_note_is_no_finding(world: str, audited: Callable[[], AuditReport]) -> None:
+    corrupt(world, "DELETE FROM fact_texts", "UPDATE identities SET salt = NULL")
+    assert audited().findings == []
+
+
+def test_rows_the_relay_has_cleared_away_are_no_finding(
+    world: str, audited: Callable[[], AuditReport]
+) -> None:
+    corrupt(world, "DELETE FROM outbox", "UPDATE batches SET at = now() - interval '8 days'")
+    assert audited().findings == []
+
+
+def test_the_audit_sees_one_moment_and_blocks_nobody(world: str, settings: Settings) -> None:
+    filler = Filler(world)
+    fed: list[int] = []
+
+    def meanwhile(done: int, _all: int) -> None:
+        """A stage works on, on the same orders, while the audit is under way."""
+        if not fed:
+            corrupt(world, "UPDATE consumer_positions SET next_offset = 0, epoch = epoch + 1")
+            more = [said("delivery.confirmed", HELD, 20), said("payment.captured", "o-new", 20)]
+            fed.append(filler.records([*a_small_world(), *more]))
+
+    report = run_audit(settings, T0, meanwhile)
+    assert fed == [19]
+    assert (report.findings, report.orders) == ([], 3)
+    after = run_audit(settings, T0)
+    assert (after.findings, after.orders) == ([], 4)
+
+
+def test_a_stage_in_the_middle_of_a_batch_does_not_block_the_audit(
+    world: str, audited: Callable[[], AuditReport]
+) -> None:
+    engine = create_engine(world)
+    with engine.connect() as stage, stage.begin():
+        stage.execute(text("SELECT * FROM escrows FOR UPDATE"))
+        stage.execute(text("SELECT * FROM consumer_positions FOR UPDATE"))
+        assert audited().findings == []
+    engine.dispose()
+
+
+def test_what_waits_is_reported_with_its_age(
+    world: str, settings: Settings, audited: Callable[[], AuditReport]
+) -> None:
+    later = a_record("shipment.lost", sample("shipment.lost", "o-late"), id="z", t=T0 + DAY)
+    corrupt(world, "UPDATE consumer_positions SET next_offset = 0, epoch = epoch + 1")
+    Filler(world).records([*a_small_world(), later])
+    report = audited()
+    waiting = {waits.what: waits for waits in report.waiting}
+    assert report.now == T0 + DAY
+    assert waiting["parked: awaiting_payment"].number == 2
+    assert waiting["parked: awaiting_payment"].oldest_at == T0 + 2
+    assert waiting["silent payout commands"].number == 1
+    assert waiting["silent refund commands"].oldest_at == T0 + 5
+    assert waiting["outbox: not sent yet"].number > 3
+
+
+def test_what_cannot_be_read_is_unknown_never_clean(settings: Settings, world: str) -> None:
+    corrupt(world, "DROP TABLE batches")
+    with pytest.raises(DatabaseTrouble, match="escrow migrate"):
+        run_audit(settings, T0)
+
+
+def test_exit_codes_and_json(
+    world: str, settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    escrow = Program(settings, monkeypatch)
+    page = escrow("audit").stdout
+    assert "clean" in page
+    assert "captured 30.00 = held 10.00 + refunded 3.00 + paid out 17.00" in page
+    assert "orders/s" in page
+    assert escrow.json("audit")["verdict"] == "clean"
+    corrupt(world, f"UPDATE commands SET state = 'SETTLED' WHERE order_id = '{SPLIT}'")
+    page = escrow("audit", code=1).stdout
+    assert SPLIT in page
+    assert "is SETTLED, results say PENDING" in " ".join(page.split())
+    said = escrow.json("audit", code=1)
+    assert said["verdict"] == "findings"
+    assert said["checks"]["gateway"]["findings"] == 2
+    corrupt(world, "DROP TABLE batches")
+    assert "unknown" in escrow("audit", code=2).stderr
+    assert escrow.json("audit", code=2)["verdict"] == "unknown"
+
+
+def test_an_audit_that_breaks_is_unknown(
+    world: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug of our own")
+
+    monkeypatch.setattr("ops.audit.checks.accounts", broken)
+    assert "a bug of our own" in Program(settings, monkeypatch)("audit", code=2).stderr
+
+
+def test_many_pages_are_one_audit(
+    database_url: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ops.audit.ORDERS_A_PAGE", 3)
+    rng = random.Random(SEED)
+    names = rng.sample([f"{a}{b}" for a in "aZ0" for b in "_-.:9x"], 12)
+    Filler(database_url).records(said("payment.captured", name, 1) for name in names)
+    report = run_audit(settings, T0)
+    assert (report.findings, report.orders) == ([], 12)
