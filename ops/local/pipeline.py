@@ -1,0 +1,244 @@
+"""The whole line for as long as the `with` lasts: servers, schema, topics, a process each for the programs.
+
+Ready means that this very line works: each partition and each outbox slice has a writer that was
+started here, and the gateway reads. No process outlives it. A program that ends is started again,
+unless it says that going on is not safe: then it stays down, and `halted` says why.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from pathlib import Path
+from signal import SIGKILL
+from types import TracebackType
+from typing import Final, Self
+
+from consumers.engine.admin import apply_topics, spans
+from consumers.engine.config import Settings, load_settings
+from consumers.engine.records import Partition
+from ops.local.child import Child, tail
+from ops.local.pipeline_pulse import Taken, gateway_reads, taken, unfinished, untaken
+from ops.local.processes import Exit, Program, Supervisor, escrow
+from ops.local.progress import Report, Step, silent
+from ops.local.stack import Stack
+from schemas.commands import COMMAND_TOPIC
+from schemas.facts import STAGE_TOPICS
+from storage.migrate import upgrade
+
+STAGES: Final = tuple(STAGE_TOPICS)
+GATEWAY: Final = "gateway"
+READY_SECONDS_MAX: Final = 90.0
+STOP_SECONDS_MAX: Final = 15.0
+NO_RESTART: Final = (2, 3)  # wrong configuration, halted: starting again would not help
+_LOOK_SECONDS: Final = 0.1
+
+
+class StopWanted(Exception):
+    """The line was asked to stop before it was ready."""
+
+
+class NotReady(RuntimeError):
+    """The line did not come up; the text says what was missing and shows a log."""
+
+
+class Pipeline:
+    """Everything, from the broker to the gateway simulator."""
+
+    def __init__(
+        self,
+        stack: Stack | None = None,
+        *,
+        gateway: bool = True,
+        env: Mapping[str, str] | None = None,
+        stop: threading.Event | None = None,
+        report: Report = silent,
+        on_exit: Callable[[Exit], None] = lambda _exit: None,
+    ) -> None:
+        """`stack` is started and stopped with the line; by default what the environment names.
+
+        Once `stop` is set a start gives up with StopWanted. `env` goes to all programs. `on_exit`
+        is told, on another thread, of every end that was not asked for.
+        """
+        self._stop_wanted = stop or threading.Event()
+        self._given_report, self._on_exit = report, on_exit
+        self.stack = stack or Stack.from_environment(report=self.report)
+        self._has_gateway, self._env = gateway, dict(env or {})
+        self._supervisor: Supervisor | None = None
+        self._settings: Settings | None = None
+        self._before = Taken({}, {})
+        self.halted: dict[str, str] = {}  # name → the end of what it said
+
+    @property
+    def settings(self) -> Settings:
+        """How to reach the servers; what the programs were given, too."""
+        assert self._settings is not None, "the line was never started"
+        return self._settings
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """Of the programs that run now."""
+        children = {name: self._child(name) for name in self._running.names}
+        return {name: child.pid for name, child in children.items() if child.running}
+
+    @property
+    def log_dir(self) -> Path:
+        return self.stack.log_dir
+
+    def report(self, step: Step) -> None:
+        """Pass on how far things are; ends what reports once a stop is wanted."""
+        if self._stop_wanted.is_set():
+            raise StopWanted
+        self._given_report(step)
+
+    def start(self) -> None:
+        """Return when the line is ready. Raises StopWanted, NotReady or what the servers raise."""
+        try:
+            self.stack.start()
+            self._look_for_stop()
+            self._start_programs()
+            self._await_ready()
+        except BaseException as error:
+            self.stop()
+            if self._stop_wanted.is_set() and not isinstance(error, StopWanted):
+                raise StopWanted from error
+            raise
+
+    def stop(self) -> None:
+        """End all programs, then the servers. Harmless where nothing runs."""
+        if self._supervisor is not None:
+            self._supervisor.stop_all(grace_seconds=STOP_SECONDS_MAX)
+            self._supervisor = None
+        self.stack.stop()
+
+    def kill(self, name: str, *, stays_down: bool = False) -> None:
+        """SIGKILL; it comes back by itself after a moment, unless it is to stay down."""
+        self._child(name).send_signal(SIGKILL)
+        if stays_down:
+            self._running.stop(name)
+        self._child(name).wait()
+
+    def stop_program(self, name: str) -> None:
+        """Let it leave in good order; it stays down until `start_program`."""
+        self._running.stop(name, grace_seconds=STOP_SECONDS_MAX)
+
+    def start_program(self, name: str) -> None:
+        """Start it, or another one of its kind: `payments-2` is a second worker of `payments`."""
+        self.halted.pop(name, None)
+        self._running.start(self._program(name))
+
+    def workers(self, stage: str, count: int) -> None:
+        """Have so many processes of this stage (or relay)."""
+        wanted = [stage, *(f"{stage}-{n}" for n in range(2, count + 1))]
+        for name in wanted:
+            if name not in self.pids:
+                self.start_program(name)
+        for name in self.pids:
+            if name.partition("-")[0] == stage and name not in wanted:
+                self.stop_program(name)
+
+    def wait_idle(self, timeout_seconds: float = 60) -> None:
+        """Return when all that was sent before the call is decided, told and answered.
+
+        Commands that the gateway will not answer, or that no gateway is there to answer, do not
+        count. Raises TimeoutError that names what is still open.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        while left := unfinished(self.settings, self._gateway_at_work):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not finished after {timeout_seconds:g} s: {'; '.join(left)}")
+            if self.halted:
+                raise NotReady(_halted_text(self.halted))
+            time.sleep(_LOOK_SECONDS)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def _running(self) -> Supervisor:
+        assert self._supervisor is not None, "the line does not run"
+        return self._supervisor
+
+    @property
+    def gateway_dir(self) -> Path:
+        """Where the gateway simulator keeps its store and log."""
+        return self.stack.data_dir / "gateway"
+
+    @property
+    def _gateway_at_work(self) -> Path | None:
+        return self.gateway_dir if GATEWAY in self.pids else None
+
+    def _child(self, name: str) -> Child:
+        return self._running.child(name)
+
+    def _program(self, name: str) -> Program:
+        kind = name.partition("-")[0]
+        if kind in STAGES:
+            command = escrow("consume", kind)
+        elif kind == GATEWAY:
+            command = escrow("gateway", "--data", str(self.gateway_dir))
+        else:
+            command = escrow(kind)
+        return Program(name=name, command=command, restart=True)
+
+    def _start_programs(self) -> None:
+        """The schema first; topics while the programs load: stages wait for theirs to exist."""
+        servers = {"bootstrap_servers": self.stack.bootstrap_servers}
+        self._settings = load_settings(kafka=servers, database={"url": self.stack.database_url})
+        self.report(Step("preparing the database"))
+        upgrade(self._settings.database.connection_url)
+        self._before = taken(self._settings)
+        self.report(Step("starting the stages, the relay and the ticker"))
+        self._supervisor = Supervisor(
+            self.stack.log_dir, env={**self.stack.environment, **self._env}, on_exit=self._ended
+        )
+        for name in (*STAGES, "relay", "ticker", *((GATEWAY,) if self._has_gateway else ())):
+            self._supervisor.start(self._program(name))
+        apply_topics(self._settings)
+
+    def _await_ready(self) -> None:
+        wanted = spans(self.settings, STAGE_TOPICS.values()).keys()
+        commands = spans(self.settings, COMMAND_TOPIC.values()).keys()
+        deadline = time.monotonic() + READY_SECONDS_MAX
+        while missing := self._missing(wanted, commands):
+            self._look_for_stop()
+            if self.halted:
+                raise NotReady(_halted_text(self.halted))
+            if time.monotonic() > deadline:
+                shown = ", ".join(missing[:5])
+                text = f"not ready after {READY_SECONDS_MAX:g} s, missing: {shown}"
+                raise NotReady(f"{text}; see the logs in {self.log_dir}")
+            time.sleep(_LOOK_SECONDS)
+
+    def _missing(self, wanted: Collection[Partition], commands: Collection[Partition]) -> list[str]:
+        """What is not there yet; empty when the line is ready."""
+        missing = untaken(self._before, taken(self.settings), wanted)
+        missing += [name for name in self._running.names if not self._child(name).running]
+        if self._has_gateway and not gateway_reads(self.gateway_dir, commands):
+            missing.append(GATEWAY)
+        return missing
+
+    def _look_for_stop(self) -> None:
+        if self._stop_wanted.is_set():
+            raise StopWanted
+
+    def _ended(self, exit_: Exit) -> None:
+        """A program ended by itself (the supervisor's thread)."""
+        if exit_.returncode in NO_RESTART and self._supervisor is not None:
+            self._supervisor.stop(exit_.name)
+            self.halted[exit_.name] = tail(self._supervisor.log_path(exit_.name), lines_max=5)
+        with suppress(Exception):
+            self._on_exit(exit_)
+
+
+def _halted_text(halted: Mapping[str, str]) -> str:
+    return "\n".join(f"{name} does not go on. {said}" for name, said in halted.items())
