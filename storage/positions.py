@@ -34,7 +34,7 @@ class Step(NamedTuple):
     next_offset: int
     last_offset: int | None  # None: no record in between, markers only
     last_digest: bytes | None
-    t_max: int  # largest record timestamp in it; -1 if none
+    t_max: int  # largest timestamp of the facts in it; -1 if none
 
 
 _TAKE_EPOCH: Final = """

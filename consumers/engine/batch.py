@@ -68,7 +68,7 @@ def run_batch(
     taken = [_decode(job, record, not_storable) for record in chunk.records]
     facts = [fact for fact in taken if isinstance(fact, Fact)]
     with connection.begin():
-        _fence(connection, job.stage, positions, chunk)
+        _fence(connection, job.stage, positions, chunk, facts)
         payments: dict[str, str] = {}
         order_ids = {fact.order_id for fact in facts if fact.order_id is not None}
         orders = lock_orders(connection, order_ids, payments)
@@ -176,22 +176,30 @@ def _payment_ids(facts: list[Fact]) -> set[str]:
 
 
 def _fence(
-    connection: Connection, stage: str, positions: Mapping[Partition, Position], chunk: Chunk
+    connection: Connection,
+    stage: str,
+    positions: Mapping[Partition, Position],
+    chunk: Chunk,
+    facts: list[Fact],
 ) -> None:
-    """Move the positions, or raise Fenced with those that are no longer ours."""
-    last: dict[Partition, Record] = {}
+    """Move the positions, or raise Fenced with those that are no longer ours.
+
+    The ticker's time may be the largest t decided: what the door refused does not move it.
+    """
+    last = {(record.topic, record.partition): record for record in chunk.records}
     t_max: dict[Partition, int] = {}
-    for record in chunk.records:
-        partition = (record.topic, record.partition)
-        last[partition] = record
-        t_max[partition] = max(t_max.get(partition, -1), record.timestamp_ms)
+    for fact in facts:
+        partition = (fact.topic, fact.partition)
+        t_max[partition] = max(t_max.get(partition, -1), fact.t)
     steps = []
     for partition, end in sorted(chunk.ends.items()):
         position = positions[partition]
         place = (*partition, position.epoch, position.next_offset, end)
         if partition in last:
             record = last[partition]
-            steps.append(Step(*place, record.offset, record_digest(record), t_max[partition]))
+            steps.append(
+                Step(*place, record.offset, record_digest(record), t_max.get(partition, -1))
+            )
         else:
             steps.append(Step(*place, None, None, -1))
     lost = chunk.ends.keys() - fence(connection, stage, steps)

@@ -31,7 +31,7 @@ ROWS_MAX: Final = 512  # a slice and round
 BYTES_MAX: Final = 1_048_576  # a slice and round: what can be in flight is 16 times as much
 LEASE_SECONDS: Final = 10.0  # a slice whose writer gives no sign for so long is taken over
 SIGN_SECONDS: Final = 3.0
-_IDLE_SECONDS: Final = (0.002, 0.005, 0.01, 0.02, 0.03)  # asleep for longer the longer it is quiet
+_IDLE_SECONDS: Final = (0.002, 0.005, 0.01, 0.02, 0.04)  # asleep for longer the longer it is quiet
 _RETRY_SECONDS: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
 _REST_SECONDS: Final = (1.0, 2.0, 5.0, 10.0, 30.0)  # of a slice in which a row was refused
 

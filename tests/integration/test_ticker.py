@@ -325,6 +325,13 @@ def test_nothing_happens_before_anything_was_decided(world: World) -> None:
     assert world.ticker.counts == {}
 
 
+def test_what_the_door_refuses_moves_no_clock(world: World) -> None:
+    world.disputed()
+    garbage = a_record("shipment.lost", {"order_id": world.order_id}, t=T0 + 2 * TEN_DAYS)
+    assert world.stages.decide(garbage) == [("dead_letter", "invalid_data")]
+    assert world.ticks() == []
+
+
 def test_the_clock_is_the_brokers_or_the_facts_never_another(
     engine: Engine, settings: Settings
 ) -> None:
