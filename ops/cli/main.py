@@ -2,7 +2,7 @@
 
 import typer
 
-from ops.cli import audit, commands, dlq, facts, lag, order, run, setup, simulate, topics
+from ops.cli import audit, commands, dlq, facts, lag, order, run, setup, simulate, topics, up
 
 app = typer.Typer(
     name="escrow",
@@ -22,6 +22,7 @@ app.add_typer(dlq.app, name="dlq")
 app.add_typer(commands.app, name="commands")
 app.add_typer(topics.app, name="topics")
 setup.register(app)
+up.register(app)
 
 
 def main() -> None:

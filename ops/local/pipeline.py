@@ -47,22 +47,23 @@ class Pipeline:
 
     def __init__(
         self,
-        stack: Stack | None = None,
+        data_dir: Path | None = None,
         *,
+        stack: Stack | None = None,
         gateway: bool = True,
         env: Mapping[str, str] | None = None,
         stop: threading.Event | None = None,
         report: Report = silent,
         on_exit: Callable[[Exit], None] = lambda _exit: None,
     ) -> None:
-        """`stack` is started and stopped with the line; by default what the environment names.
+        """Servers: `stack`, else those that the environment names, else embedded ones.
 
-        Once `stop` is set a start gives up with StopWanted. `env` goes to all programs. `on_exit`
+        Embedded servers keep their data in `data_dir`; without one the data are temporary. Once `stop` is set a start gives up with StopWanted. `env` goes to all programs. `on_exit`
         is told, on another thread, of every end that was not asked for.
         """
         self._stop_wanted = stop or threading.Event()
         self._given_report, self._on_exit = report, on_exit
-        self.stack = stack or Stack.from_environment(report=self.report)
+        self.stack = stack or Stack.from_environment(data_dir, report=self.report)
         self._has_gateway, self._env = gateway, dict(env or {})
         self._supervisor: Supervisor | None = None
         self._settings: Settings | None = None
@@ -80,6 +81,12 @@ class Pipeline:
         """Of the programs that run now."""
         children = {name: self._child(name) for name in self._running.names}
         return {name: child.pid for name, child in children.items() if child.running}
+
+    @property
+    def gone_server(self) -> str | None:
+        """The name of an embedded server that has ended by itself."""
+        servers = {"Apache Kafka": self.stack.kafka, "PostgreSQL": self.stack.postgres}
+        return next((n for n, server in servers.items() if server and not server.running), None)
 
     @property
     def log_dir(self) -> Path:
