@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from consumers.engine import admin
 from consumers.engine.config import Settings
 from schemas.door import Record
+from schemas.topics import TOPIC_NAMES
 from storage.dead_letter_reading import LetterRow, record_action
 
 # These would end the same way again, whatever is done here.
@@ -32,19 +33,17 @@ class Original(NamedTuple):
 
 def place_of(letter: LetterRow) -> str:
     """How people name a dead letter: `payments/0/17` for escrow.payments.v1, partition, offset."""
-    short = letter.topic.removeprefix("escrow.").removesuffix(".v1")
-    topic = short if _long_name(short) == letter.topic else letter.topic
+    topic = letter.topic
+    if topic in TOPIC_NAMES:
+        topic = topic.removeprefix("escrow.").removesuffix(".v1")
     return f"{topic}/{letter.partition}/{letter.offset}"
 
 
 def parse_place(text: str) -> tuple[str, int, int]:
     """The place of a record, its topic in short or in full. Raises ValueError."""
     topic, partition, offset = text.rsplit("/", 2)
-    return topic if "." in topic else _long_name(topic), int(partition), int(offset)
-
-
-def _long_name(short: str) -> str:
-    return f"escrow.{short}.v1"
+    in_full = f"escrow.{topic}.v1"
+    return in_full if in_full in TOPIC_NAMES else topic, int(partition), int(offset)
 
 
 def find_original(settings: Settings, letter: LetterRow) -> Original:
