@@ -88,7 +88,7 @@ REGISTRIES: Final = (
     "pypi" + ".org",
     "python" + "hosted",
     "maven" + ".org",
-    "repo.maven",
+    "repo" + ".maven",
     "artifact" + "ory",
     "index" + "-url http",
     "extra-index" + "-url",
