@@ -1,16 +1,17 @@
 """`escrow audit`: the proof on a page. Exit code 0 clean, 1 findings, 2 unknown."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from ops.audit import AuditReport
 from ops.cli import terminal
 from ops.cli.terminal import JsonOption, a_table, styled
 from ops.findings import CHECKS
-from schemas.money import format_amount
+
+if TYPE_CHECKING:
+    from ops.audit import AuditReport
 
 
 def audit(
@@ -49,7 +50,7 @@ def _unknown(why: str, *, json: bool) -> typer.Exit:
     return terminal.fail(f"unknown: the audit could not finish\n{why}")
 
 
-def audit_page(report: AuditReport, findings_max: int) -> RenderableType:
+def audit_page(report: "AuditReport", findings_max: int) -> RenderableType:
     """The whole report."""
     parts: list[RenderableType] = [_checks(report), Text()]
     if report.ledgers:
@@ -62,7 +63,7 @@ def audit_page(report: AuditReport, findings_max: int) -> RenderableType:
     return Group(*parts)
 
 
-def _checks(report: AuditReport) -> RenderableType:
+def _checks(report: "AuditReport") -> RenderableType:
     table = a_table("", "check", "proves")
     for check, proves in CHECKS.items():
         found = report.found[check]
@@ -71,7 +72,7 @@ def _checks(report: AuditReport) -> RenderableType:
     return table
 
 
-def _money(report: AuditReport) -> RenderableType:
+def _money(report: "AuditReport") -> RenderableType:
     """The identity of each currency, spelled out."""
     table = a_table("money", "")
     for ledger in report.ledgers:
@@ -101,10 +102,12 @@ def _money(report: AuditReport) -> RenderableType:
 
 
 def _number(amount_minor: int, currency: str) -> str:
+    from schemas.money import format_amount
+
     return format_amount(amount_minor, currency).removesuffix(currency).rstrip()
 
 
-def _waiting(report: AuditReport) -> RenderableType:
+def _waiting(report: "AuditReport") -> RenderableType:
     table = a_table("waiting", "how many", "oldest", right=("how many",))
     for waits in report.waiting:
         age = (
@@ -122,7 +125,7 @@ def _age(now: int, since: int) -> str:
     return terminal.how_long(now - since) if now > since else terminal.when(since)
 
 
-def _findings(report: AuditReport, findings_max: int) -> RenderableType:
+def _findings(report: "AuditReport", findings_max: int) -> RenderableType:
     table = a_table("finding", "about", "what")
     for finding in report.findings[:findings_max]:
         table.add_row(
@@ -134,7 +137,7 @@ def _findings(report: AuditReport, findings_max: int) -> RenderableType:
     return table
 
 
-def _verdict(report: AuditReport) -> Text:
+def _verdict(report: "AuditReport") -> Text:
     found = sum(report.found.values())
     rate = report.orders / report.seconds if report.seconds else 0.0
     verdict = (

@@ -15,7 +15,6 @@ from ops.cli.terminal import (
     a_table,
     styled,
 )
-from schemas.money import format_amount
 
 _PREFIX_MIN = 8
 app = typer.Typer(help="Commands to gateways: list, reissue.", no_args_is_help=True)
@@ -90,6 +89,7 @@ def reissue(
     """
     from consumers.engine.admin import republish
     from ops.reissue import CannotReissue, reissue_record
+    from schemas.money import format_amount
     from storage.attention import rules_now
     from storage.command_reading import find_commands
     from storage.reading import snapshot
@@ -125,6 +125,8 @@ def reissue(
 
 
 def _list_page(found: list[Any], now: int) -> RenderableType:
+    from schemas.money import format_amount
+
     numbers = ("amount", "try", "age")
     table = a_table("command", "kind", "order", *numbers, "state", right=numbers)
     table.columns[0].min_width = 12

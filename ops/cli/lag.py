@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Iterable
 from itertools import groupby
-from typing import Annotated, Any, Never
+from typing import TYPE_CHECKING, Annotated, Any, Never
 
 import typer
 from rich.console import Group, RenderableType
@@ -14,7 +14,9 @@ from rich.text import Text
 
 from ops.cli import terminal
 from ops.cli.terminal import JsonOption, a_table
-from ops.lag import LagReport, PartitionLag
+
+if TYPE_CHECKING:
+    from ops.lag import LagReport, PartitionLag
 
 ALL = -1
 _STYLES = {"ok": "green", "slow": "yellow", "stuck": "bold red", "no-members": "red"}
@@ -66,7 +68,7 @@ def _watch(settings: Any, old: Any, sample: float, *, json: bool) -> Never:
                 live.update(lag_page(report), refresh=True)
 
 
-def lag_page(report: LagReport) -> RenderableType:
+def lag_page(report: "LagReport") -> RenderableType:
     """A row a partition; the stage's name where it begins."""
     delay = "delay*" if report.record_time else "delay"
     numbers = ("p", "behind", delay, "in/s", "out/s", "drained in")
@@ -91,11 +93,11 @@ def lag_page(report: LagReport) -> RenderableType:
     return Group(*parts)
 
 
-def _quiet(row: PartitionLag) -> bool:
+def _quiet(row: "PartitionLag") -> bool:
     return not row.behind and (not row.detail or row.verdict == "no-members")
 
 
-def _joined(rows: list[PartitionLag]) -> PartitionLag:
+def _joined(rows: "list[PartitionLag]") -> "PartitionLag":
     """All partitions of a stage in one row, where none of them has anything to say of its own."""
     rate_in, rate_out = _sum(row.rate_in for row in rows), _sum(row.rate_out for row in rows)
     return rows[0]._replace(partition=ALL, rate_in=rate_in, rate_out=rate_out)
@@ -106,7 +108,7 @@ def _sum(rates: Iterable[float | None]) -> float | None:
     return sum(known) if known else None
 
 
-def _cells(row: PartitionLag) -> list[Text | str]:
+def _cells(row: "PartitionLag") -> list[Text | str]:
     drain = "" if row.drain_seconds is None else terminal.how_long(int(row.drain_seconds * 1000))
     return [
         "all" if row.partition == ALL else str(row.partition),
