@@ -193,6 +193,7 @@ def run_relay(settings: Settings, stop: Event) -> None:
 
 def _work(relay: Relay, publisher: Publisher, stop: Event) -> None:
     quiet = failed = 0
+    took = 0.0
     started = False
     while not stop.is_set():
         failures = publisher.failures
@@ -202,7 +203,9 @@ def _work(relay: Relay, publisher: Publisher, stop: Event) -> None:
             else:
                 relay.take()
                 started = True
+            began = time.monotonic()
             sent = relay.step()
+            took = time.monotonic() - began
         except CONNECTION_LOST as error:
             log.warning("database away", error=f"{type(error).__name__}: {error}"[:300])
             stop.wait(_RETRY_SECONDS[min(failed, len(_RETRY_SECONDS) - 1)])
@@ -215,7 +218,9 @@ def _work(relay: Relay, publisher: Publisher, stop: Event) -> None:
         failed = 0
         quiet = 0 if sent else quiet + 1
         if quiet:
-            stop.wait(_IDLE_SECONDS[min(quiet, len(_IDLE_SECONDS)) - 1])
+            idle = _IDLE_SECONDS[min(quiet, len(_IDLE_SECONDS)) - 1]
+            # looking is dear while someone keeps an old snapshot open
+            stop.wait(max(idle, min(4 * took, 1.0)))
 
 
 def _wire(row: Unsent) -> Wire:
