@@ -1,10 +1,9 @@
-"""RULES 3.2 to 3.4: identity, expiry, parking, waking; numbers and links of each decision."""
+"""RULES 3.3 and 3.4: what expires, what waits and for how many, what is woken and when."""
 
-from hashlib import sha256
 from typing import Any, Final
 
-from escrow.arrival import Decided, Moved
-from escrow.policy import CURRENT, DAY_MS
+from escrow.arrival import Moved
+from escrow.policy import CURRENT
 from tests.builders import T0, Story, an_order, given
 from tests.unit.hashes import command_id, reissue_id
 
@@ -14,57 +13,6 @@ THIRTY_DAYS_MS: Final = 2_592_000_000
 
 def waiting_types(story: Story) -> list[tuple[str, str]]:
     return [(waiting.fact.type, waiting.code) for waiting in story.order.waiting]
-
-
-# --- identity (3.2) ---
-
-
-def test_the_same_fact_again_is_a_duplicate_for_ever() -> None:
-    story = an_order().held(id="x").released()
-    before = story.row
-    for t in (T0, T0 + 400 * DAY_MS):
-        given(story).when("payment.captured", id="x", t=t).then("duplicate")
-    assert story.row == before
-
-
-def test_another_fact_of_the_same_identity_is_a_conflict() -> None:
-    story = an_order().held(id="x")
-    given(story).when("payment.captured", id="x", amount_minor=999).then(
-        "dead_letter", "id_conflict"
-    )
-    given(story).when("delivery.confirmed", id="x").then("dead_letter", "id_conflict")
-    given(an_order("o-2", beside=story)).when("payment.captured", id="x").then(
-        "dead_letter", "id_conflict"
-    )
-    given(story).when("supplier.reported", id="x").then("dead_letter", "id_conflict")
-
-
-def test_a_free_text_belongs_to_the_identity() -> None:
-    story = an_order().held().says("refund.requested", id="x", note="late")
-    given(story).when("refund.requested", id="x", note="late").then("duplicate")
-    given(story).when("refund.requested", id="x", note="too late").then(
-        "dead_letter", "id_conflict"
-    )
-    given(story).when("refund.requested", id="x").then("dead_letter", "id_conflict")
-
-
-def test_null_is_the_same_as_absent() -> None:
-    story = an_order().held(id="x", order=None)
-    given(story).when("payment.captured", id="x").then("duplicate")
-
-
-def test_refused_and_parked_facts_leave_their_identity() -> None:
-    story = an_order().waits("refund.withdrawn", id="w").held()
-    given(story).when("refund.withdrawn", id="w").then("duplicate")
-    given(story).when("mediation.requested", id="y").then("refused", "no_open_request")
-    given(story).when("mediation.requested", id="y").then("duplicate")
-
-
-def test_an_expired_fact_keeps_its_identity() -> None:
-    story = an_order().waits("refund.withdrawn", id="w").after(ms=THIRTY_DAYS_MS)
-    seen = given(story).when("payment.captured").then("applied")
-    seen.followed_by(("refund.withdrawn", "dead_letter", "parked_too_long"))
-    given(story).when("refund.withdrawn", id="w").then("duplicate")
 
 
 # --- expiry (3.3) ---
@@ -286,56 +234,3 @@ def test_a_woken_shipment_can_prove_the_loss_before_the_rest_of_the_pass() -> No
     story = an_order().waits("shipment.lost").waits("refund.requested", reason="not_arrived")
     story.waits("shipment.dispatched", shipment_id="sh-2")
     given(story).when("payment.captured").then("applied", status="REFUNDED", shipments_known=2)
-
-
-# --- numbers and links ---
-
-
-def decisions(seen: Any) -> list[Decided]:
-    return [step for step in seen.steps if isinstance(step, Decided)]
-
-
-def test_every_decision_takes_the_next_number_and_a_woken_one_says_where_it_waited() -> None:
-    story = an_order().waits("delivery.confirmed").waits("ruling.issued")
-    seen = given(story).when("payment.captured").then("applied", decision_no=5)
-    assert [(d.no, d.step, d.parked_no) for d in decisions(seen)] == [
-        (3, "arrival", None),
-        (4, "waking", 1),
-        (5, "waking", 2),
-    ]
-
-
-def test_an_expired_fact_takes_a_number_before_the_newcomer() -> None:
-    story = an_order().waits("delivery.confirmed").after(ms=THIRTY_DAYS_MS)
-    seen = given(story).when("payment.captured").then("applied", decision_no=3)
-    assert [(d.no, d.step, d.parked_no) for d in decisions(seen)] == [
-        (2, "expiry", 1),
-        (3, "arrival", None),
-    ]
-
-
-def test_a_full_parking_takes_no_number() -> None:
-    story = crowded()
-    seen = given(story).when("delivery.confirmed").then("dead_letter", "parking_full")
-    assert (seen.decided.no, seen.decided.result) == (0, None)
-
-
-def test_each_link_is_the_hash_of_the_one_before_and_of_what_was_decided() -> None:
-    story = an_order().waits("delivery.confirmed")
-    head = story.row.chain_head
-    for fact in ("payment.captured", "payment.captured", "shipment.lost"):
-        for step in decisions(given(story).when(fact)):
-            said = f"{step.no}\n/shop\n{step.fact.id}\n{step.fact.t}\n{step.outcome}\n{step.code or ''}\n"
-            head = sha256(head + step.fact.digest + said.encode()).digest()
-            assert step.escrow.chain_head == head
-            assert {change.escrow.chain_head for change in step.changes} <= {head}
-            assert {change.escrow.decision_no for change in step.changes} <= {step.no}
-    assert (story.row.chain_head, story.row.decision_no) == (head, 5)
-
-
-def test_the_first_link_starts_from_nothing() -> None:
-    seen = (
-        given(an_order()).when("delivery.confirmed", id="first").then("parked", "awaiting_payment")
-    )
-    said = f"1\n/shop\nfirst\n{T0}\nparked\nawaiting_payment\n"
-    assert seen.story.row.chain_head == sha256(seen.fact.digest + said.encode()).digest()
