@@ -6,6 +6,7 @@ shown with its seed, shrunk to a few lines. Exit code 1 if there was any.
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ops import simulate
+from tests.model.broken_lines import broken_file
 from tests.model.dry_run import NotARecord, run
 from tests.model.generator import generate
 from tests.model.rules import World
@@ -28,8 +30,8 @@ Runner: TypeAlias = Callable[[bytes], Said]
 def model(content: bytes) -> Said:
     try:
         result = run(content)
-    except NotARecord:
-        return 2, [], []
+    except NotARecord as bad:
+        return 2, [{"bad line": bad.args[0]}], []
     return 0, result.outcomes, result.orders
 
 
@@ -39,10 +41,10 @@ def product(content: bytes) -> Said:
         facts, outcomes, orders = paths(folder, content)
         try:
             simulate.run(facts, outcomes, orders)
-        except simulate.NotARecord:
+        except simulate.NotARecord as bad:
             assert not outcomes.exists()
             assert not orders.exists()
-            return 2, [], []
+            return 2, [{"bad line": number_in(str(bad))}], []
         return 0, read(outcomes), read(orders)
 
 
@@ -57,9 +59,19 @@ def program(command: str) -> Runner:
             done = subprocess.run(arguments, check=False, capture_output=True)
             if done.returncode not in {0, 2}:
                 raise RuntimeError(done.stderr.decode())
+            if done.returncode == 2:
+                assert not outcomes.exists()
+                assert not orders.exists()
+                return 2, [{"bad line": number_in(done.stderr.decode())}], []
             return done.returncode, read(outcomes), read(orders)
 
     return runner
+
+
+def number_in(complaint: str) -> int | None:
+    """The number of the line that a complaint names."""
+    match = re.search(r"line (\d+)", complaint)
+    return int(match.group(1)) if match else None
 
 
 def paths(folder: str, content: bytes) -> tuple[Path, Path, Path]:
@@ -128,13 +140,14 @@ def world_of(seed: int) -> World:
     return generated(seed)[1]
 
 
-def report(seed: int, runner: Runner) -> str | None:
-    content = file_of(seed)
+def report(seed: int, runner: Runner, make: Callable[[int], bytes] = file_of) -> str | None:
+    """What the two say differently of the file of a seed, with a small case; None if nothing."""
+    content = make(seed)
     found = difference(content, runner)
     if found is None:
         return None
     small = shrink(content, runner)
-    shown = b"\n".join(line[:600] for line in small.split(b"\n")[-8:]).decode()
+    shown = "\n".join(repr(line[:600]) for line in small.split(b"\n")[-8:])
     return f"seed {seed}\n{shown}\n{difference(small, runner)}"
 
 
@@ -142,13 +155,14 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.model.compare")
     parser.add_argument("--seeds", required=True, help="A:B, B not included")
     parser.add_argument("--program", help="run this program instead, for example: escrow")
+    parser.add_argument("--lines", action="store_true", help="files with broken lines instead")
     parser.add_argument("--differences-max", type=int, default=1, help="stop after so many")
     options = parser.parse_args(arguments)
     runner = program(options.program) if options.program else product
     first, last = (int(part) for part in options.seeds.split(":"))
     differences = 0
     for seed in range(first, last):
-        found = report(seed, runner)
+        found = report(seed, runner, broken_file if options.lines else file_of)
         if found is not None:
             differences += 1
             sys.stdout.write(f"{found}\n\n")
