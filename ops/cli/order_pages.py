@@ -73,7 +73,8 @@ def explain_page(explanation: Explanation, now: int) -> RenderableType:
     ]
     parts += [Text(f"! {plain(doubt)}", style="bold red") for doubt in explanation.doubts]
     parts.append(_section("Where the money is", [Text(plain(m)) for m in explanation.money]))
-    parts.append(_section("Why", [_said(said) for said in explanation.why]))
+    why = [_said(said) for said in explanation.why]
+    parts.append(_section("Why", why or [Text("no fact has made it an order that holds money")]))
     prospects = [_prospect(prospect, now) for prospect in explanation.next]
     parts.append(_section("What happens next", prospects))
     if explanation.waiting:
@@ -133,7 +134,7 @@ def _said(said: Said) -> Text:
         (outcome, OUTCOME_STYLES.get(said.outcome, "")),
         (plain(said.reason), "italic"),
         (code, "dim"),
-        (f" {said.rule}", "cyan"),
+        (f" ({said.rule})", "cyan"),
         (f" · {plain(said.source)} {plain(said.id)}", "dim"),
     )
 
@@ -144,7 +145,7 @@ def _prospect(prospect: Prospect, now: int) -> Text:
         left = prospect.due_at - now
         away = f"in {how_long(left)}" if left > 0 else f"{how_long(left)} ago"
         due = f": {when(prospect.due_at, exact=True)} UTC, {away}"
-    return Text.assemble(plain(prospect.text), (due, "bold"), (f" {prospect.rule}", "cyan"))
+    return Text.assemble(plain(prospect.text), (due, "bold"), (f" ({prospect.rule})", "cyan"))
 
 
 def _line(name: str, text: str) -> Text:
