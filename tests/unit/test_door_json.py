@@ -184,7 +184,10 @@ def test_a_quote_and_colon_inside_a_text_is_no_name() -> None:
 
 
 JSON_TEXT = strategies.recursive(
-    strategies.none() | strategies.booleans() | strategies.integers() | strategies.text(max_size=5),
+    strategies.none()
+    | strategies.booleans()
+    | strategies.integers(-(10**30), 10**30)
+    | strategies.text(max_size=5),
     lambda inner: (
         strategies.lists(inner, max_size=4)
         | strategies.dictionaries(strategies.text(max_size=3), inner, max_size=4)
