@@ -12,6 +12,20 @@ from psycopg import OperationalError as DriverOperationalError
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
+# The types that others pass around without speaking SQL come from here, too.
+__all__ = [
+    "CONNECTION_LOST",
+    "Connection",
+    "DatabaseError",
+    "Engine",
+    "Remedy",
+    "driver",
+    "reading_engine",
+    "remedy",
+    "said",
+    "stage_engine",
+]
+
 LOCK_TIMEOUT_MS: Final = 4_000
 STATEMENT_TIMEOUT_MS: Final = 10_000
 IDLE_IN_TRANSACTION_TIMEOUT_MS: Final = 5_000
@@ -67,6 +81,8 @@ def driver(connection: Connection) -> DriverConnection[Any]:
     return raw
 
 
+# What the database can say, through SQLAlchemy or from the driver under it.
+DatabaseError: Final = (DriverError, DBAPIError)
 # What a lost connection raises outside a batch: the caller connects anew.
 CONNECTION_LOST: Final = (DriverOperationalError, DBAPIError)
 
@@ -84,7 +100,7 @@ class Remedy(Enum):
 _RACES: Final = ("pk_identities", "pk_payments", "pk_supplier_reports")
 
 
-def remedy(error: DBAPIError | DriverError) -> Remedy:
+def remedy(error: Exception) -> Remedy:
     """Choose by SQLSTATE; whatever is not named stops the stage."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     sqlstate = getattr(cause, "sqlstate", None)
@@ -100,3 +116,11 @@ def remedy(error: DBAPIError | DriverError) -> Remedy:
     if sqlstate == "23505" and getattr(diagnostics, "constraint_name", None) in _RACES:
         return Remedy.RETRY
     return Remedy.STOP
+
+
+def said(error: Exception) -> str:
+    """SQLSTATE and the server's first line: never parameters, never rows."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    diagnostics = getattr(cause, "diag", None)
+    message = getattr(diagnostics, "message_primary", None) or type(cause).__name__
+    return f"{getattr(cause, 'sqlstate', None) or 'no SQLSTATE'}: {message}"

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 import structlog
 from kafka import ConsumerRebalanceListener, TopicPartition
-from sqlalchemy import Connection
 
 from consumers.engine.processing import Halt
 from consumers.engine.records import Partition, record_digest
 from schemas.door import Record
+from storage.engine import Connection
 from storage.positions import Position, take_epoch
 
 log = structlog.get_logger()

@@ -9,8 +9,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from sqlalchemy import Connection
-
 from consumers.engine.records import Chunk, Partition, record_digest
 from escrow.arrival import Decided, arrive
 from escrow.state import Order
@@ -29,6 +27,7 @@ from storage.dead_letters import (
     write_dead_letters,
 )
 from storage.decisions import Decisions
+from storage.engine import Connection
 from storage.facts import Known, identity_of, known_identities
 from storage.orders import load_named, load_payments, lock_orders
 from storage.positions import Position, Step, fence

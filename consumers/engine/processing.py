@@ -9,15 +9,12 @@ from collections import deque
 from collections.abc import Callable, MutableMapping
 from typing import Final
 
-import psycopg
 import structlog
-from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 from consumers.engine import metrics
 from consumers.engine.batch import Fenced, Job, Place, run_batch
 from consumers.engine.records import Chunk, Partition
-from storage.engine import Remedy, remedy
+from storage.engine import Connection, DatabaseError, Remedy, remedy, said
 from storage.positions import Position
 
 NOT_STORABLE_MAX: Final = 100  # within the window; more means: it is not the records
@@ -78,7 +75,7 @@ class Processor:
                 for partition in fenced.lost:
                     del self._positions[partition]
                 waiting.append(chunk)
-            except (psycopg.Error, DBAPIError) as error:
+            except DatabaseError as error:
                 tries += 1
                 waiting.extend(self._after(error, chunk, tries))
 
@@ -98,11 +95,11 @@ class Processor:
         metrics.count(self._job.stage, endings, time.monotonic() - began)
         self._not_storable.clear()
 
-    def _after(self, error: psycopg.Error | DBAPIError, chunk: Chunk, tries: int) -> list[Chunk]:
+    def _after(self, error: Exception, chunk: Chunk, tries: int) -> list[Chunk]:
         """What to try next, last first, after the database has refused a chunk."""
         asked = remedy(error)
         metrics.RETRIES.labels(self._job.stage, asked.value).inc()
-        log.warning("batch refused", remedy=asked.value, error=_said(error), tries=tries)
+        log.warning("batch refused", remedy=asked.value, error=said(error), tries=tries)
         match asked:
             case Remedy.RETRY:
                 self._idle(_BACKOFF_SECONDS[min(tries, len(_BACKOFF_SECONDS)) - 1])
@@ -115,10 +112,10 @@ class Processor:
                 self._set_aside(chunk)
                 return [chunk]
             case Remedy.UNKNOWN:
-                raise Unknown(_said(error)) from error
+                raise Unknown(said(error)) from error
             case _:
                 raise Halt(
-                    f"the database refused a batch for a reason that no retry mends: {_said(error)}."
+                    f"the database refused a batch for a reason that no retry mends: {said(error)}."
                     " Nothing of it was written. Mend the cause, then start the stage again."
                 ) from error
 
@@ -135,11 +132,3 @@ class Processor:
                 f"more than {NOT_STORABLE_MAX} records could not be stored within ten minutes:"
                 " the fault is not in the records. Look at the dead letters `not_storable`."
             )
-
-
-def _said(error: psycopg.Error | DBAPIError) -> str:
-    """SQLSTATE and the server's first line: never parameters, never rows."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    diagnostics = getattr(cause, "diag", None)
-    message = getattr(diagnostics, "message_primary", None) or type(cause).__name__
-    return f"{getattr(cause, 'sqlstate', None) or 'no SQLSTATE'}: {message}"

@@ -12,7 +12,6 @@ from threading import Event
 from typing import Final
 
 import structlog
-from sqlalchemy import Connection, Engine
 
 from consumers.engine.config import Settings
 from consumers.engine.publishing import (
@@ -24,7 +23,7 @@ from consumers.engine.publishing import (
 )
 from schemas.order_events import SOURCE
 from storage import relaying
-from storage.engine import CONNECTION_LOST, stage_engine
+from storage.engine import CONNECTION_LOST, Connection, Engine, stage_engine
 from storage.relaying import Unsent
 
 ROWS_MAX: Final = 512  # a slice and round

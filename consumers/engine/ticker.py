@@ -11,7 +11,6 @@ from threading import Event
 from typing import Final
 
 import structlog
-from sqlalchemy import Connection, Engine
 
 from consumers.engine.config import Settings
 from consumers.engine.publishing import Publisher, Wire, binary_headers, make_publisher
@@ -20,7 +19,7 @@ from schemas.deadlines import DeadlineReached
 from schemas.facts import FACT_TYPES
 from schemas.order_events import rfc3339
 from storage import relaying, ticking, totals
-from storage.engine import CONNECTION_LOST, stage_engine
+from storage.engine import CONNECTION_LOST, Connection, Engine, stage_engine
 from storage.facts import identity_key, known_identities
 from storage.positions import decided_until
 from storage.ticking import Due

@@ -12,7 +12,6 @@ import structlog
 from kafka import TopicPartition
 from kafka.errors import KafkaError, NoOffsetForPartitionError
 from kafka.structs import OffsetAndMetadata
-from sqlalchemy import Connection, Engine
 
 from consumers.engine import metrics
 from consumers.engine.assignment import Noted, Unread, adopt, check_unread
@@ -25,7 +24,7 @@ from consumers.engine.stage import Stage
 from schemas.door import Record
 from schemas.trust import SourceRules
 from storage import positions as rows
-from storage.engine import CONNECTION_LOST, stage_engine
+from storage.engine import CONNECTION_LOST, Connection, Engine, stage_engine
 from storage.positions import Position
 
 POLL_MS: Final = 250
