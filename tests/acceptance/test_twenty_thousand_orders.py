@@ -21,7 +21,6 @@ from ops.audit import run_audit
 from ops.export import write_export
 from ops.local.gateway.reading import effects
 from ops.local.pipeline import Pipeline
-from ops.local.stack import Stack
 from ops.local.traffic import Knobs, planted_code, publish, stories
 from ops.simulate import simulate
 from schemas.facts import INPUT_TOPICS
@@ -89,7 +88,7 @@ def test_nothing_is_lost_and_nothing_is_paid_twice() -> None:
     rng = random.Random(seed)
     records = list(stories(seed, ORDERS, knobs=KNOBS))
     planted = Counter(code for code in map(planted_code, records) if code is not None)
-    with Pipeline(Stack()) as pipeline:
+    with Pipeline() as pipeline:
         settings = pipeline.settings
         sender = threading.Thread(target=publish, args=(records, settings))
         sender.start()
