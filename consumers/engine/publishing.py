@@ -12,7 +12,7 @@ from threading import Event
 from typing import Any, Final, NamedTuple
 
 import structlog
-from kafka.errors import IllegalStateError, KafkaError
+from kafka.errors import IllegalStateError, KafkaError, KafkaTimeoutError
 from kafka.partitioner.abc import Partitioner
 from kafka.partitioner.default import murmur2
 
@@ -100,27 +100,33 @@ class Publisher:
         """
         records = list(records)
         futures: list[Any] = []
+        refusal: Exception | None = None
         try:
-            if self._producer is None:
-                self._producer = self._make()
-            for topic, key, value, headers, timestamp_ms in records:
-                future = self._producer.send(
-                    topic, value=value, key=key, headers=headers, timestamp_ms=timestamp_ms
-                )
-                future.add_errback(self._failed)
-                futures.append(future)
+            self._send(records, futures)
         except (KafkaError, ValueError) as error:
-            self._abandon(error)
-            blamed = NotTried() if isinstance(error, IllegalStateError) else error
-        else:
-            blamed = NotTried()
+            refusal = error
+            self.close()
         self._await(futures)
         results = [_result(future) for future in futures]
-        if any(result is not None for result in results):
-            self._abandon(next(result for result in results if result is not None))
-            results = [_result(future) for future in futures]
-        missing = len(records) - len(futures)
-        return results + [blamed, *(NotTried() for _ in range(missing - 1))][:missing]
+        if refusal is None and all(result is None for result in results):
+            return results
+        self.close()  # which decides what was still open
+        results = [_result(future) for future in futures]
+        if len(results) < len(records):
+            results.append(NotTried() if _is_echo(refusal) else refusal)
+        results.extend(NotTried() for _ in range(len(records) - len(results)))
+        self._say_why(results)
+        return results
+
+    def _send(self, records: Iterable[Wire], futures: list[Any]) -> None:
+        if self._producer is None:
+            self._producer = self._make()
+        for topic, key, value, headers, timestamp_ms in records:
+            future = self._producer.send(
+                topic, value=value, key=key, headers=headers, timestamp_ms=timestamp_ms
+            )
+            future.add_errback(self._failed)
+            futures.append(future)
 
     def close(self) -> None:
         """Give the client up; what has no ack counts as not sent."""
@@ -134,12 +140,11 @@ class Publisher:
         if producer is not None:
             _forbid(producer)
 
-    def _abandon(self, error: Exception) -> None:
-        if self._producer is None:
-            return
+    def _say_why(self, results: Iterable[Exception | None]) -> None:
         self.failures += 1
-        log.error("producer given up", error=type(error).__name__, detail=str(error)[:300])
-        self.close()
+        causes = [error for error in results if error and not isinstance(error, NotTried)]
+        why = causes[0] if causes else KafkaTimeoutError("no answer in time")
+        log.error("client given up", error=type(why).__name__, detail=str(why)[:300])
 
     def _await(self, futures: list[Any]) -> None:
         """Until all are decided, one has failed, or the time is up."""
@@ -181,8 +186,12 @@ def _key_hash(key: bytes) -> int:
 def _result(future: Any) -> Exception | None:
     if future.succeeded():
         return None
-    error = future.exception
-    return NotTried() if error is None or isinstance(error, IllegalStateError) else error
+    return NotTried() if _is_echo(future.exception) else future.exception
+
+
+def _is_echo(error: Exception | None) -> bool:
+    """Only tells that the client was ended, or has not answered; another record says why."""
+    return error is None or isinstance(error, IllegalStateError)
 
 
 def _forbid(producer: Any) -> None:

@@ -181,13 +181,19 @@ def run_relay(settings: Settings, stop: Event) -> None:
     relay = Relay(engine, publisher, settings.relay.slices)
     try:
         _work(relay, publisher, stop)
-        try:
-            relay.leave()
-        except CONNECTION_LOST as error:
-            log.warning("left without a word", error=type(error).__name__)
+        _leave(relay)
     finally:
         publisher.close()
         engine.dispose()
+
+
+def _leave(relay: Relay) -> None:
+    for _ in range(2):  # the first try may meet a connection that died while we slept
+        try:
+            relay.leave()
+            return
+        except CONNECTION_LOST as error:
+            log.warning("left without a word", error=type(error).__name__)
 
 
 def _work(relay: Relay, publisher: Publisher, stop: Event) -> None:

@@ -128,8 +128,10 @@ def test_without_a_broker_nothing_is_acknowledged() -> None:
     def make() -> Client:
         raise KafkaConnectionError
 
-    results = Publisher(make).publish([WIRE, WIRE])
+    publisher = Publisher(make)
+    results = publisher.publish([WIRE, WIRE])
     assert [type(error) for error in results] == [KafkaConnectionError, NotTried]
+    assert publisher.failures == 1
 
 
 class Answers(Publisher):
