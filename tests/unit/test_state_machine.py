@@ -4,17 +4,21 @@ Chance comes from the session's seed (ESCROW_TEST_SEED, shown in the header of t
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, Final
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from escrow.arrival import Decided
+from escrow.arrival import Decided, arrive
 from escrow.decision import Applied
+from escrow.naming import Named, named_child
 from escrow.policy import DAY_MS
-from escrow.state import SETTLED, Escrow
+from escrow.state import SETTLED, Escrow, Evidence, Offer, Order
 from escrow.telling import tell
+from schemas.door import Fact
+from schemas.refund_requests import EvidenceSubmitted
 from tests.builders import SHA, T0, Story, an_order, given
 
 ORDERS: Final = ("o-1", "o-1", "o-1", "o-2")  # one that gets far, and one beside it
@@ -56,7 +60,10 @@ class AnyOrderOfFacts(RuleBasedStateMachine):
     def send(self, order: str, fact: str, data: dict[str, Any]) -> None:
         story = self.stories[order]
         story.t = self.t
+        before = snapshot(story.replay.orders.get(order))
         seen = given(story).when(fact, **data).sound()
+        if before is not None and seen.outcome not in ("duplicate", "dead_letter"):
+            assert arrive(only_what_is_named(before, seen.fact), seen.fact) == seen.steps
         for step in seen.steps:
             if isinstance(step, Decided):
                 self.told.update((out.topic, out.id) for out in tell(step))
@@ -271,6 +278,46 @@ def assert_open_parts(row: Escrow) -> None:
     assert (row.decided_by is not None) == (row.status in SETTLED)
     assert 0 <= row.shipments_failed <= row.shipments_known
     assert (row.ruling_outcome is not None) == (row.decided_by == "ruling")
+
+
+def snapshot(order: Order | None) -> Order | None:
+    if order is None:
+        return None
+    copy = Order(order.escrow, dict(order.payments))
+    for container in ("shipments", "offers", "evidence", "evidence_digests", "chargebacks"):
+        setattr(copy, container, copied(getattr(order, container)))
+    copy.commands = dict(order.commands)
+    copy.waiting = list(order.waiting)
+    return copy
+
+
+def copied(container: Any) -> Any:
+    return dict(container) if isinstance(container, Mapping) else set(container)
+
+
+def only_what_is_named(order: Order, fact: Fact) -> Order:
+    """The order as the consumers read it: the children that the fact and the waiting ones name."""
+    few = Order(order.escrow, dict(order.payments))
+    few.waiting = list(order.waiting)
+    for said in (fact, *(waiting.fact for waiting in order.waiting)):
+        match named_child(said):
+            case Named("shipment", name) if name in order.shipments:
+                few.put(order.shipments[name])
+            case Named("chargeback", name) if name in order.chargebacks:
+                few.put(order.chargebacks[name])
+            case Named("command", name) if name in order.commands:
+                few.put(order.commands[name])
+            case Named("offer", name) if name in order.offers:
+                few.put(Offer(name, "", "", 0, 0))
+            case Named("evidence", name) if name in order.evidence:
+                few.put(Evidence(name, "", "", late=False, t=0))
+            case _:
+                pass
+        if isinstance(said.data, EvidenceSubmitted):
+            digest = (said.data.by, said.data.sha256)
+            if digest in order.evidence_digests:
+                few.met(*digest)
+    return few
 
 
 TestAnyOrderOfFacts = AnyOrderOfFacts.TestCase
