@@ -278,4 +278,4 @@ def assert_open_parts(row: Escrow) -> None:
 
 
 TestAnyOrderOfFacts = AnyOrderOfFacts.TestCase
-TestAnyOrderOfFacts.settings = settings(max_examples=150, stateful_step_count=50)
+TestAnyOrderOfFacts.settings = settings(max_examples=100, stateful_step_count=50)
