@@ -15,6 +15,7 @@ from storage import attention, positions
 from storage.reading import snapshot
 
 WORK_LEFT_SECONDS_MAX: Final = 10.0  # more than this at the present speed is slow
+IDLE_SECONDS_MAX: Final = 10.0  # behind, and no batch for so long, is stuck
 
 Verdict = Literal["ok", "slow", "stuck", "no-members"]
 
@@ -25,6 +26,7 @@ class Sample(NamedTuple):
     monotonic: float
     wall_ms: int
     positions: dict[tuple[str, int], int]  # stage, partition → next offset
+    idle: dict[tuple[str, int], float]  # stage, partition → seconds since its last batch
     spans: dict[Partition, admin.Span]
     members: dict[str, int]  # stage → members of its group
     next_times: dict[Partition, int]  # timestamp of the next record, ms, where there is one
@@ -46,6 +48,7 @@ class PartitionLag(NamedTuple):
     rate_out: float | None
     drain_seconds: float | None  # None: nothing to drain, or no end in sight
     members: int
+    idle_seconds: float | None  # since its last batch; None: there was none
     verdict: Verdict
     detail: str
 
@@ -75,6 +78,7 @@ def take_sample(settings: Settings) -> Sample:
             for stage in STAGES
             for position in positions.read(connection, stage)
         }
+        idle = attention.idle_seconds(connection)
         unsent, unsent_since = attention.unsent(connection)
     seen_at = time.monotonic()
     spans = admin.spans(settings, [stage.topic for stage in STAGES.values()])
@@ -91,6 +95,7 @@ def take_sample(settings: Settings) -> Sample:
         seen_at,
         time.time_ns() // 1_000_000,
         stands,
+        idle,
         spans,
         {s: groups[name].members if name in groups else 0 for s, name in names.items()},
         {partition: record.timestamp_ms for partition, record in upcoming.items()},
@@ -131,7 +136,8 @@ def _lag(stage: str, topic: str, partition: int, old: Sample | None, new: Sample
         rate_in = (span.end - old.spans[topic, partition].end) / elapsed
         rate_out = (position - old.positions.get((stage, partition), 0)) / elapsed
     members = new.members.get(stage, 0)
-    verdict, detail = judge(position, span, members, rate_out)
+    idle = new.idle.get((stage, partition))
+    verdict, detail = judge(position, span, members, rate_out, idle)
     return PartitionLag(
         stage,
         topic,
@@ -144,15 +150,23 @@ def _lag(stage: str, topic: str, partition: int, old: Sample | None, new: Sample
         rate_out,
         time_to_drain(behind, rate_in, rate_out),
         members,
+        idle,
         verdict,
         detail,
     )
 
 
 def judge(
-    position: int, span: admin.Span, members: int, rate_out: float | None
+    position: int,
+    span: admin.Span,
+    members: int,
+    rate_out: float | None,
+    idle_seconds: float | None,
 ) -> tuple[Verdict, str]:
-    """One word, and what is behind it. Without a rate only what is certain is said."""
+    """One word, and what is behind it. Without a rate only what is certain is said.
+
+    A batch may take seconds: not to have moved between two looks is not yet to be stuck.
+    """
     if position > span.end:
         return "stuck", f"the position {position} is beyond the end {span.end}: not the same log"
     if position < span.begin:
@@ -163,7 +177,10 @@ def judge(
     if behind == 0 or rate_out is None:
         return "ok", ""
     if rate_out <= 0:
-        return "stuck", "behind, and not moving"
+        if idle_seconds is not None and idle_seconds <= IDLE_SECONDS_MAX:
+            return "slow", f"behind, the last batch began {idle_seconds:.0f} s ago"
+        since = "ever" if idle_seconds is None else f"for {idle_seconds:.0f} s"
+        return "stuck", f"behind, and no batch {since}"
     if behind / rate_out > WORK_LEFT_SECONDS_MAX:
         return "slow", f"{behind / rate_out:.0f} s of work at the present speed"
     return "ok", ""

@@ -38,6 +38,14 @@ WHERE 0 = (SELECT coalesce(sum(CASE a.action WHEN 'replay_failed' THEN -1 ELSE 1
     = (d.cluster_id, d.topic, d.partition, d."offset"))
 GROUP BY d.code ORDER BY d.code
 """
+# one row a position: the newest batch is the last one of the key
+_IDLE: Final = """
+SELECT p.stage, p.partition, extract(epoch FROM clock_timestamp() - b.at)::float8
+FROM consumer_positions p JOIN LATERAL (
+  SELECT at FROM batches b
+  WHERE b.stage = p.stage AND b.topic = p.topic AND b.partition = p.partition
+  ORDER BY epoch DESC, first_offset DESC LIMIT 1) b ON true
+"""
 _HELD_BACK: Final = "SELECT count(*) FROM command_holds"
 _DEADLINES: Final = "SELECT count(*), min(due_at) FROM deadlines WHERE due_at <= %(now)b"
 
@@ -66,6 +74,11 @@ def unsent(connection: Snapshot) -> tuple[int, int | None]:
     """Records in the outbox that are not sent yet, and the timestamp of the oldest, ms UTC."""
     ((count, oldest),) = fetch(connection, _UNSENT)
     return count, oldest
+
+
+def idle_seconds(connection: Snapshot) -> dict[tuple[str, int], float]:
+    """Seconds since the last batch of each stage and partition, by the database's own clock."""
+    return {(stage, partition): age for stage, partition, age in fetch(connection, _IDLE)}
 
 
 def rules_now(connection: Snapshot, wall_ms: int, timestamp_type: str) -> int:

@@ -70,7 +70,8 @@ def _watch(settings: Any, old: Any, sample: float, *, json: bool) -> Never:
 
 def lag_page(report: "LagReport") -> RenderableType:
     """A row a partition; the stage's name where it begins."""
-    delay = "delay*" if report.record_time else "delay"
+    behind = any(row.behind for row in report.partitions)
+    delay = "delay*" if report.record_time and behind else "delay"
     numbers = ("p", "behind", delay, "in/s", "out/s", "drained in")
     table = a_table("stage", *numbers, "verdict", right=numbers)
     for stage, group in groupby(report.partitions, key=lambda row: row.stage):
@@ -87,9 +88,10 @@ def lag_page(report: "LagReport") -> RenderableType:
     for row in report.partitions:
         if row.detail and row.verdict != "no-members":
             parts.append(Text(f"! {row.stage}/{row.partition}: {row.detail}", style="yellow"))
-    unsent = f"relay: {report.unsent:,} records wait in the outbox" if report.unsent else ""
-    footnote = "* since the next record's own timestamp" if report.record_time else ""
-    parts.append(Text("  ".join(filter(None, (unsent, footnote))), style="dim"))
+    if report.unsent:
+        parts.append(Text(f"relay: {report.unsent:,} records wait in the outbox"))
+    if delay == "delay*":
+        parts.append(Text("* since the next record's own timestamp", style="dim"))
     return Group(*parts)
 
 

@@ -16,25 +16,32 @@ NOW = 1_700_000_000_000
 
 
 @pytest.mark.parametrize(
-    ("position", "span", "members", "rate_out", "verdict"),
+    ("position", "span", "members", "rate_out", "idle", "verdict"),
     [
-        (10, Span(0, 10), 1, 0.0, "ok"),  # nothing to do
-        (10, Span(0, 10), 0, 0.0, "no-members"),
-        (5, Span(0, 10), 0, None, "no-members"),
-        (5, Span(0, 10), 1, None, "ok"),  # one look says nothing of movement
-        (5, Span(0, 10), 1, 0.0, "stuck"),
-        (5, Span(0, 10), 1, -3.0, "stuck"),  # an operator moved it back meanwhile
-        (0, Span(0, 100), 1, 10.0, "ok"),  # ten seconds of work
-        (0, Span(0, 101), 1, 10.0, "slow"),
-        (11, Span(0, 10), 1, 5.0, "stuck"),  # the log was truncated or made anew
-        (4, Span(5, 10), 1, 5.0, "stuck"),  # retention took what was not read
-        (5, Span(5, 10), 1, 5.0, "ok"),
+        (10, Span(0, 10), 1, 0.0, 99.0, "ok"),  # nothing to do
+        (10, Span(0, 10), 0, 0.0, 1.0, "no-members"),
+        (5, Span(0, 10), 0, None, 1.0, "no-members"),
+        (5, Span(0, 10), 1, None, 99.0, "ok"),  # one look says nothing of movement
+        (5, Span(0, 10), 1, 0.0, 10.1, "stuck"),
+        (5, Span(0, 10), 1, 0.0, None, "stuck"),
+        (5, Span(0, 10), 1, 0.0, 10.0, "slow"),  # in the middle of a long batch, perhaps
+        (5, Span(0, 10), 1, -3.0, 99.0, "stuck"),  # an operator moved it back meanwhile
+        (0, Span(0, 100), 1, 10.0, 1.0, "ok"),  # ten seconds of work
+        (0, Span(0, 101), 1, 10.0, 1.0, "slow"),
+        (11, Span(0, 10), 1, 5.0, 1.0, "stuck"),  # the log was truncated or made anew
+        (4, Span(5, 10), 1, 5.0, 1.0, "stuck"),  # retention took what was not read
+        (5, Span(5, 10), 1, 5.0, 1.0, "ok"),
     ],
 )
 def test_verdicts(
-    position: int, span: Span, members: int, rate_out: float | None, verdict: str
+    position: int,
+    span: Span,
+    members: int,
+    rate_out: float | None,
+    idle: float | None,
+    verdict: str,
 ) -> None:
-    assert judge(position, span, members, rate_out)[0] == verdict
+    assert judge(position, span, members, rate_out, idle)[0] == verdict
 
 
 @pytest.mark.parametrize(
@@ -60,6 +67,7 @@ def sample(at: float, position: int, end: int, *, next_time: int | None = None) 
         at,
         NOW,
         {("payments", 0): position},
+        {("payments", 0): 1.0},
         {(TOPIC, 0): Span(0, end)},
         dict.fromkeys(STAGES, 1),
         {} if next_time is None else {(TOPIC, 0): next_time},
