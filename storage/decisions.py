@@ -4,8 +4,8 @@ The number of statements depends on which kinds of rows there are, never on how 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, Literal
 
 from sqlalchemy import Connection, Table
 
@@ -80,6 +80,11 @@ SELECT s.order_id, s.command_id, 'settled_after_reissue'
 FROM unnest(%(order_ids)b::text[], %(command_ids)b::text[]) AS s(order_id, command_id)
 ON CONFLICT DO NOTHING
 """
+
+
+Written = Literal[
+    "orders", "totals", "history", "children", "parked", "deadlines", "payments", "identities"
+]
 
 
 class Decisions:
@@ -214,26 +219,36 @@ class Decisions:
         if fact.data.kind == "mediation_available" and escrow.status != "FROZEN":
             self._fired.append((escrow.order_id, fact.t))
 
-    def write(self, connection: Connection) -> None:
-        """Write all of it but the messages: orders, children, facts, money, identities."""
+    def write(
+        self, connection: Connection, written: Callable[[Written], None] = lambda _: None
+    ) -> None:
+        """Write all of it but the messages; `written` hears of each part that stands."""
         changed = [
             order.escrow
             for order_id, order in self._orders.items()
             if order.escrow is not self._before[order_id]
         ]
         update_orders(connection, changed)
+        written("orders")
         add_deltas(connection, [(self._before[row.order_id], row) for row in changed])
+        written("totals")
         self._write_history(connection)
+        written("history")
         self._write_children(connection)
+        written("children")
         self._write_parked(connection)
+        written("parked")
         self._write_deadlines(connection)
+        written("deadlines")
         _copy(connection, tables.payments, ("payment_id", "order_id"), sorted(self._claims))
+        written("payments")
         _copy(
             connection,
             tables.identities,
             ("identity", "digest", "salt", "text_digest"),
             sorted((identity, *known) for identity, known in self.identities),
         )
+        written("identities")
         _copy(connection, tables.supplier_reports, _REPORT_COLUMNS, self._reports)
 
     def _write_history(self, connection: Connection) -> None:

@@ -7,8 +7,10 @@ order everywhere: positions, orders, payment ids, identities, outbox; each sorte
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
+from consumers.engine import crash
+from consumers.engine.crash import crash_point
 from consumers.engine.records import Chunk, Partition, record_digest
 from escrow.arrival import Decided, arrive
 from escrow.state import Order
@@ -26,7 +28,7 @@ from storage.dead_letters import (
     publication,
     write_dead_letters,
 )
-from storage.decisions import Decisions
+from storage.decisions import Decisions, Written
 from storage.engine import Connection
 from storage.facts import Known, identity_of, known_identities
 from storage.orders import load_named, load_payments, lock_orders
@@ -67,21 +69,31 @@ def run_batch(
     taken = [_decode(job, record, not_storable) for record in chunk.records]
     facts = [fact for fact in taken if isinstance(fact, Fact)]
     with connection.begin():
+        crash_point("batch.begun")
         _fence(connection, job.stage, positions, chunk, facts)
+        crash_point("batch.fenced")
         payments: dict[str, str] = {}
         order_ids = {fact.order_id for fact in facts if fact.order_id is not None}
         orders = lock_orders(connection, order_ids, payments)
+        crash_point("batch.locked")
         # in later statements than the lock's, so that nothing read here can be stale
         load_named(connection, orders, facts)
         payments.update(load_payments(connection, _payment_ids(facts)))
+        crash_point("batch.loaded")
         known = known_identities(connection, {identity_of(fact) for fact in facts})
+        crash_point("batch.identities_read")
         batch = _Batch(job.stage, orders, known)
         for record, fact in zip(chunk.records, taken, strict=True):
             batch.take(record, fact)
-        batch.decisions.write(connection)
+        crash_point("batch.decided")
+        batch.decisions.write(connection, _written)
         letters = write_dead_letters(connection, job.cluster_id, batch.letters)
+        crash_point("batch.dead_letters_written")
         outbox.append(connection, batch.messages(job.cluster_id, letters))
+        crash_point("batch.outbox_written")
         batches.append(connection, batch.rows(positions, chunk))
+        crash_point("batch.committing")
+    crash_point("batch.committed")
     return batch.endings
 
 
@@ -168,6 +180,10 @@ def _decode(job: Job, record: Record, not_storable: frozenset[Place]) -> Fact | 
     if (record.topic, record.partition, record.offset) in not_storable:
         return Rejected("not_storable", "the database refused it", record)
     return decode(record, job.trust)
+
+
+def _written(what: Written) -> None:
+    crash_point(cast(crash.Place, f"batch.{what}_written"))
 
 
 def _payment_ids(facts: list[Fact]) -> set[str]:

@@ -14,6 +14,7 @@ from typing import Final
 import structlog
 
 from consumers.engine.config import Settings
+from consumers.engine.crash import crash_point
 from consumers.engine.publishing import (
     NotTried,
     Publisher,
@@ -68,6 +69,7 @@ class Relay:
         """Become the writer of all our slices; whoever was it will notice at his next mark."""
         with self._timed("take") as connection:
             self.epochs = relaying.take(connection, self._slices)
+        crash_point("relay.taken")
         self._signed_at = time.monotonic()
         log.info("sending", epochs=self.epochs)
 
@@ -105,16 +107,22 @@ class Relay:
             return []
         with self._timed("read") as connection:
             rows = relaying.read_unsent(connection, slices, self._rows_max, self._bytes_max)
+        if rows:
+            crash_point("relay.read")
         if stoppable := [row for row in rows if row.let_go is False]:
             with self._timed("let_go") as connection:
                 gone = relaying.let_go(connection, self.epochs, stoppable)
+                crash_point("relay.letting_go")
+            crash_point("relay.let_go")
             rows = [row for row in rows if row.let_go is not False or row.id in gone]
         return rows
 
     def send(self, rows: Sequence[Unsent]) -> list[Unsent]:
         """Those rows that have their ack, of each slice up to the first that has none."""
         began = time.perf_counter()
+        crash_point("relay.sending")
         results = self._publisher.publish([_wire(row) for row in rows])
+        crash_point("relay.sent")
         self.seconds["send"] += time.perf_counter() - began
         sent: list[Unsent] = []
         stopped: set[int] = set()
@@ -135,8 +143,10 @@ class Relay:
             return 0
         with self._timed("mark") as connection:
             marked = relaying.mark_sent(connection, self.epochs, [row.id for row in rows])
+            crash_point("relay.marking")
             if marked < len(rows):
                 self._drop(self.epochs.keys() - relaying.give_sign(connection, self.epochs))
+        crash_point("relay.marked")
         for slice_ in {row.slice for row in rows}:
             self._refusals.pop(slice_, None)
         self.counts["rounds"] += 1

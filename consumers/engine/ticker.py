@@ -13,6 +13,7 @@ from typing import Final
 import structlog
 
 from consumers.engine.config import Settings
+from consumers.engine.crash import crash_point
 from consumers.engine.publishing import Publisher, Wire, binary_headers, make_publisher
 from escrow.schedule import deadline_id
 from schemas.deadlines import DeadlineReached
@@ -69,6 +70,7 @@ class Ticker:
                 self.is_active = ticking.become_active(connection)
             if not self.is_active:
                 return 0
+            crash_point("ticker.active")
             log.info("active")
         with connection.begin():
             now = self._clock(connection)
@@ -90,10 +92,14 @@ class Ticker:
             due = _undecided(connection, ticking.due(connection, now))
         if not due:
             return 0
+        crash_point("ticker.claimed")
         acked = self.announce(due, now)
+        crash_point("ticker.sent")
         if acked:
             with connection.begin():
                 ticking.mark_ticked(connection, acked, now)
+                crash_point("ticker.marking")
+        crash_point("ticker.marked")
         self.counts["ticks"] += len(acked)
         return len(acked)
 
@@ -119,6 +125,8 @@ class Ticker:
         """Report commands without an answer for too long, and ask the gateways about them."""
         with connection.begin():
             silent = ticking.ask_about_silent(connection, now)
+            if silent:
+                crash_point("ticker.asking")
         for command in silent:
             log.warning(
                 "command is silent",
@@ -132,8 +140,11 @@ class Ticker:
         """Fold totals, and clear away old rows of the outbox: a bounded piece of each."""
         with connection.begin():
             self.counts["folded"] += totals.fold(connection)
+            crash_point("ticker.folding")
+        crash_point("ticker.folded")
         with connection.begin():
             self.counts["purged"] += relaying.purge(connection, self._retention_seconds)
+            crash_point("ticker.purging")
 
     def close(self) -> None:
         """Give the lock back, so that another ticker goes on at once."""

@@ -17,6 +17,7 @@ from consumers.engine import metrics
 from consumers.engine.assignment import Noted, Unread, adopt, check_unread
 from consumers.engine.batch import Job
 from consumers.engine.config import Settings
+from consumers.engine.crash import crash_point
 from consumers.engine.kafka_clients import cluster_id_of, make_consumer
 from consumers.engine.processing import Processor, Unknown
 from consumers.engine.records import Chunk, Partition
@@ -86,6 +87,7 @@ class _Session:
             self._cluster_id = cluster_id_of(self._settings)
             self._noted = Noted(self._consumer)
             self._consumer.subscribe([self._stage.topic], listener=self._noted)
+            crash_point("worker.subscribed")
             while not self._stop.is_set():
                 self._with_database()
         finally:
@@ -124,11 +126,15 @@ class _Session:
         processor = Processor(connection, job, self._positions, self._idle)
         while not self._stop.is_set():
             records = self._poll()
+            if records:
+                crash_point("worker.polled")
             self._rebalance(connection)
             owned = len(self._positions)
             chunk = self._chunk(records)
             if chunk.ends:
+                crash_point("worker.deciding")
                 processor.process(chunk)
+                crash_point("worker.decided")
                 self._moved_at = time.monotonic()
             if len(self._positions) < owned:
                 raise Rejoin("another worker has taken partitions over")
@@ -169,6 +175,7 @@ class _Session:
             adopted = adopt(
                 connection, self._consumer, self._stage.name, partition, self._cluster_id
             )
+            crash_point("worker.epoch_taken")
             self._to_adopt.discard(partition)
             where = TopicPartition(*partition)
             if where not in self._consumer.assignment():
@@ -178,6 +185,7 @@ class _Session:
                 self._unchecked[partition] = adopted.check
             self._consumer.seek(where, adopted.seek_to)
             self._consumer.resume(where)
+            crash_point("worker.adopted")
             log.info(
                 "reading",
                 topic=partition[0],
@@ -232,6 +240,7 @@ class _Session:
                 self._consumer.commit(offsets, timeout_ms=2_000)
             else:
                 self._consumer.commit_async(offsets)
+                crash_point("worker.offsets_told")
         except KafkaError as error:
             log.info("offsets not committed to Kafka", error=type(error).__name__)
 

@@ -8,7 +8,7 @@ import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -52,9 +52,13 @@ def gateway(
     data: Annotated[Path, typer.Option(help="Where the simulator keeps what it has done.")],
 ) -> None:
     """Run the payment gateway simulator: no real money, ever."""
+    from consumers.engine.crash import Place, crash_point
     from ops.local.gateway import run_gateway
 
-    _run("gateway", lambda settings, stop: run_gateway(settings, data, stop))
+    def at(step: str) -> None:
+        crash_point(cast(Place, f"gateway.{step}"))
+
+    _run("gateway", lambda settings, stop: run_gateway(settings, data, stop, at=at))
 
 
 def _run(name: str, work: Callable[[Any, threading.Event], None]) -> None:
