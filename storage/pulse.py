@@ -69,6 +69,7 @@ SELECT (SELECT count(*) FROM facts) + (SELECT count(*) FROM supplier_reports),
   (SELECT count(*) FROM dead_letters)
 """
 _COMMAND_STATES: Final = "SELECT kind, state, count(*) FROM commands GROUP BY kind, state"
+_LETTER_CODES: Final = "SELECT code, count(*) FROM dead_letters GROUP BY code"
 _FATE: Final = """
 SELECT outcome, code FROM facts
 WHERE order_id = %(order_id)b AND source = %(source)b AND id = %(id)b
@@ -111,6 +112,11 @@ def counts(connection: Snapshot) -> Counts:
 def command_states(connection: Snapshot) -> dict[tuple[str, str], int]:
     """(kind, state) → how many commands."""
     return {(kind, state): count for kind, state, count in fetch(connection, _COMMAND_STATES)}
+
+
+def dead_letter_codes(connection: Snapshot) -> dict[str, int]:
+    """Code → how many dead letters are kept."""
+    return dict(fetch(connection, _LETTER_CODES))
 
 
 def fate_of(

@@ -95,7 +95,7 @@ def _said(heard: Heard, reply: Reply) -> Text:
                 if data[f"{name}_minor"]
             ]
             if data["decided_by"]:
-                parts.append(f"decided by {data['decided_by'].replace('_', ' ')}")
+                parts.append(f"by {data['decided_by'].replace('_', ' ')}")
             return text.append("".join(f" · {part}" for part in parts), style="not bold default")
         case Pays():
             money = format_amount(data["amount_minor"], data["currency"])

@@ -136,9 +136,9 @@ class Deal:
         tracking = {"carrier": "north-parcel", "tracking_number": f"NP {self.order}"}
         return self.shipment(day, "dispatched", "by north-parcel", **tracking)
 
-    def says(self, day: float, by: str, type_name: str, shows: str, **data: Any) -> Beat:
+    def says(self, day: float, who: str, type_name: str, shows: str, /, **data: Any) -> Beat:
         """Buyer or supplier say something; `data` as the type wants it."""
-        return Beat(day=day, who=by, type=type_name, shows=shows, data=data)
+        return Beat(day=day, who=who, type=type_name, shows=shows, data=data)
 
 
 DAYS: Final = 16  # that the story takes, at most

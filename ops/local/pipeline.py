@@ -32,6 +32,7 @@ READY_SECONDS_MAX: Final = 90.0
 STOP_SECONDS_MAX: Final = 15.0
 NO_RESTART: Final = (2, 3)  # wrong configuration, halted: starting again would not help
 _LOOK_SECONDS: Final = 0.1
+OnExit = Callable[[Exit, str], None]  # an end that was not asked for, and what was said last
 
 
 class StopWanted(Exception):
@@ -54,7 +55,7 @@ class Pipeline:
         env: Mapping[str, str] | None = None,
         stop: threading.Event | None = None,
         report: Report = silent,
-        on_exit: Callable[[Exit], None] = lambda _exit: None,
+        on_exit: OnExit = lambda _exit, _said: None,
     ) -> None:
         """Servers: `stack`, else those that the environment names, else embedded ones.
 
@@ -97,6 +98,10 @@ class Pipeline:
         if self._stop_wanted.is_set():
             raise StopWanted
         self._given_report(step)
+
+    def reports_to(self, report: Report) -> None:
+        """From now on."""
+        self._given_report = report
 
     def start(self) -> None:
         """Return when the line is ready. Raises StopWanted, NotReady or what the servers raise."""
@@ -240,11 +245,14 @@ class Pipeline:
 
     def _ended(self, exit_: Exit) -> None:
         """A program ended by itself (the supervisor's thread)."""
-        if exit_.returncode in NO_RESTART and self._supervisor is not None:
+        if self._supervisor is None:
+            return
+        said = tail(self._supervisor.log_path(exit_.name), lines_max=1)
+        if exit_.returncode in NO_RESTART:
             self._supervisor.stop(exit_.name)
-            self.halted[exit_.name] = tail(self._supervisor.log_path(exit_.name), lines_max=5)
+            self.halted[exit_.name] = said
         with suppress(Exception):
-            self._on_exit(exit_)
+            self._on_exit(exit_, said)
 
 
 def _halted_text(halted: Mapping[str, str]) -> str:

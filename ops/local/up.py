@@ -9,7 +9,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -19,7 +19,7 @@ from rich.text import Text
 
 from consumers.engine.admin import KafkaUnavailable
 from consumers.engine.config import ConfigError
-from ops.local.pipeline import NO_RESTART, Pipeline, StopWanted
+from ops.local.pipeline import NO_RESTART, OnExit, Pipeline, StopWanted
 from ops.local.processes import Exit
 from ops.local.progress import shown
 from storage.reading import DatabaseTrouble
@@ -105,17 +105,19 @@ def run_up(data_dir: Path | None, *, gateway: bool, ready: Path | None) -> int:
         pipeline.stop()
 
 
-def loudly(console: Console) -> Callable[[Exit], None]:
-    """Tells a person which program has ended, and what follows."""
+def loudly(console: Console) -> OnExit:
+    """Tells a person which program has ended, what it said last, and what follows."""
 
-    def tell(exit_: Exit) -> None:
+    def tell(exit_: Exit, said: str) -> None:
         how = f"signal {-exit_.returncode}" if exit_.returncode < 0 else f"code {exit_.returncode}"
         if exit_.returncode in NO_RESTART:
-            text = f"{exit_.name} DOES NOT GO ON ({how}): a person must look; its log says why"
+            text = f"{exit_.name} DOES NOT GO ON ({how}): a person must look"
             console.print(Text(text, style="bold red"))
         else:
             text = f"{exit_.name} ended ({how}); it starts again in {exit_.restarts_in_seconds:g} s"
             console.print(Text(text, style="yellow"))
+        if exit_.returncode > 0:
+            console.print(Text(f"  {said}", style="dim"), soft_wrap=True)
 
     return tell
 
