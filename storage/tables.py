@@ -5,7 +5,7 @@ keys: the locks on orders say who may write. Two tables are global, `identities`
 every other key of an order's data begins with the order id, so that tables can be distributed.
 """
 
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from sqlalchemy import (
     JSON,
@@ -31,6 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from escrow.postings import ACCOUNTS
+from schemas.commands import Kind, Purpose
 from schemas.reasons import OUTCOMES
 
 metadata: Final = MetaData(
@@ -120,24 +121,36 @@ escrows: Final = Table(
         " AND supplier_debt_minor BETWEEN 0 AND paid_out_minor",
         name="money_is_not_negative",
     ),
+    # no clause may come out null, which a CHECK lets pass
     CheckConstraint(
         "CASE status"
         " WHEN 'HELD' THEN held_minor > 0 AND request_id IS NULL"
         " WHEN 'DISPUTED' THEN held_minor > 0 AND request_id IS NOT NULL"
         " WHEN 'IN_MEDIATION' THEN held_minor > 0 AND request_id IS NOT NULL"
-        " WHEN 'FROZEN' THEN held_minor > 0 AND frozen_from IS NOT NULL AND chargebacks_open > 0"
-        " WHEN 'RELEASED' THEN held_minor = 0 AND refunded_minor = 0 AND decided_by IS NOT NULL"
-        " WHEN 'REFUNDED' THEN held_minor = 0 AND paid_out_minor = 0 AND decided_by IS NOT NULL"
+        " WHEN 'FROZEN' THEN held_minor > 0 AND chargebacks_open > 0"
+        " WHEN 'RELEASED' THEN held_minor = 0 AND refunded_minor = 0 AND paid_out_minor > 0"
+        " WHEN 'REFUNDED' THEN held_minor = 0 AND refunded_minor > 0 AND paid_out_minor = 0"
         " WHEN 'SPLIT' THEN held_minor = 0 AND refunded_minor > 0 AND paid_out_minor > 0"
-        "  AND decided_by IS NOT NULL"
-        " WHEN 'CHARGED_BACK' THEN charged_back_minor = captured_minor"
-        "  AND decided_by = 'card_network'"
+        " WHEN 'CHARGED_BACK' THEN charged_back_minor > 0"
+        "  AND charged_back_minor = captured_minor"
         " WHEN 'NOT_PROTECTED' THEN captured_minor = 0"
         " ELSE status IS NULL AND captured_minor = 0 END",
         name="status_fits_money",
     ),
+    CheckConstraint(
+        "CASE WHEN status IN ('RELEASED', 'REFUNDED', 'SPLIT') THEN decided_by IS NOT NULL"
+        " WHEN status = 'CHARGED_BACK' THEN decided_by IS NOT DISTINCT FROM 'card_network'"
+        " ELSE decided_by IS NULL END",
+        name="settled_by_someone",
+    ),
+    CheckConstraint("num_nulls(offer_id, offer_by, offer_minor) IN (0, 3)", name="offer_is_whole"),
     CheckConstraint("shipments_failed BETWEEN 0 AND shipments_known", name="shipments_counted"),
-    CheckConstraint("(status = 'FROZEN') = (frozen_from IS NOT NULL)", name="frozen_from_where"),
+    CheckConstraint(
+        "CASE WHEN status IS DISTINCT FROM 'FROZEN' THEN frozen_from IS NULL"
+        " ELSE coalesce(frozen_from IN ('HELD', 'DISPUTED', 'IN_MEDIATION'), false)"
+        "  AND (frozen_from = 'HELD') = (request_id IS NULL) END",
+        name="frozen_from_where",
+    ),
     CheckConstraint("parked >= 0 AND chargebacks_open >= 0", name="counts_not_negative"),
     postgresql_with={"fillfactor": 60},
 )
@@ -239,6 +252,8 @@ offers: Final = Table(
     Column("by", Text, nullable=False),
     _minor("amount_minor"),
     Column("t", BigInteger, nullable=False),
+    CheckConstraint("amount_minor > 0", name="amount_is_positive"),
+    _one_of("by", ("buyer", "supplier"), "by"),
 )
 
 evidence: Final = Table(
@@ -251,6 +266,7 @@ evidence: Final = Table(
     Column("late", Boolean, nullable=False),
     Column("t", BigInteger, nullable=False),
     UniqueConstraint("order_id", "by", "sha256"),
+    _one_of("by", ("buyer", "supplier"), "by"),
 )
 
 chargebacks: Final = Table(
@@ -263,6 +279,7 @@ chargebacks: Final = Table(
     Column("currency", Text, nullable=False),
     Column("matching", Boolean, nullable=False),
     Column("state", Text, nullable=False),
+    CheckConstraint("amount_minor > 0", name="amount_is_positive"),
     _one_of("state", ("open", "won", "lost"), "state"),
 )
 
@@ -290,6 +307,11 @@ commands: Final = Table(
     Column("asked_at", BigInteger, nullable=False),
     Column("status_asked_at", BigInteger),  # when a silent one was last asked about
     CheckConstraint("amount_minor > 0", name="amount_is_positive"),
+    CheckConstraint(
+        "attempt BETWEEN 1 AND failures + 1 AND failures >= 0", name="attempts_counted"
+    ),
+    _one_of("kind", get_args(Kind), "kind"),
+    _one_of("purpose", get_args(Purpose), "purpose"),
     _one_of("state", ("PENDING", "ACCEPTED", "SETTLED", "FAILED", "RETURNED"), "state"),
     # one settlement an order, with at most one refund and one payout in it
     Index(
@@ -375,6 +397,8 @@ outbox: Final = Table(
     Column("attributes", JSON),  # extensions carried along, such as a trace
     Column("sent_at", DateTime(timezone=True)),
     Index("ix_outbox_unsent", "slice", "id", postgresql_where=text("sent_at IS NULL")),
+    # every row that was sent leaves a dead entry in that index, which each look steps over
+    postgresql_with={"autovacuum_vacuum_scale_factor": 0.02},
 )
 outbox_slices: Final = Table(
     "outbox_slices",
@@ -413,6 +437,12 @@ batches: Final = Table(
     Column("next_offset", BigInteger, nullable=False),
     *(Column(f"{outcome}", Integer, nullable=False) for outcome in OUTCOMES),
     Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    # markers take offsets too, so that there can be fewer records than offsets, never more
+    CheckConstraint(
+        "least(applied, refused, parked, duplicate, dead_letter) >= 0"
+        " AND applied + refused + parked + duplicate + dead_letter <= next_offset - first_offset",
+        name="one_outcome_a_record",
+    ),
 )
 
 # Records that an operator must look at, redacted; the same record never makes a second row.

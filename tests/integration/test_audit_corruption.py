@@ -93,7 +93,8 @@ CORRUPTIONS: Final[dict[str, tuple[str, set[Check]]]] = {
         {"gateway", "rows"},
     ),
     "a_settled_command_made_to_be_sent_again": (
-        f"UPDATE commands SET state = 'PENDING', attempt = 2 WHERE order_id = '{RELEASED}'",
+        f"""UPDATE commands SET state = 'PENDING', attempt = 2, failures = 1
+        WHERE order_id = '{RELEASED}'""",
         {"gateway", "rows"},
     ),
     "a_payout_slipped_into_the_outbox": (
@@ -152,8 +153,8 @@ CORRUPTIONS: Final[dict[str, tuple[str, set[Check]]]] = {
         {"totals"},
     ),
     "a_batch_gone": ("DELETE FROM batches WHERE topic = 'escrow.shipments.v1'", {"batches"}),
-    "a_batch_that_counts_too_much": (
-        "UPDATE batches SET applied = applied + 1 WHERE topic = 'escrow.payments.v1'",
+    "a_batch_that_counts_too_few": (
+        "UPDATE batches SET applied = applied - 1 WHERE topic = 'escrow.payments.v1' AND applied > 0",
         {"batches"},
     ),
     "a_dead_letter_gone": (

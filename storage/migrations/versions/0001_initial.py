@@ -31,6 +31,10 @@ def upgrade() -> None:
         sa.Column(
             "at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
         ),
+        sa.CheckConstraint(
+            "least(applied, refused, parked, duplicate, dead_letter) >= 0 AND applied + refused + parked + duplicate + dead_letter <= next_offset - first_offset",
+            name=op.f("ck_batches_one_outcome_a_record"),
+        ),
         sa.PrimaryKeyConstraint(
             "stage", "topic", "partition", "epoch", "first_offset", name=op.f("pk_batches")
         ),
@@ -44,6 +48,7 @@ def upgrade() -> None:
         sa.Column("currency", sa.Text(), nullable=False),
         sa.Column("matching", sa.Boolean(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
+        sa.CheckConstraint("amount_minor > 0", name=op.f("ck_chargebacks_amount_is_positive")),
         sa.CheckConstraint("state IN ('open', 'won', 'lost')", name=op.f("ck_chargebacks_state")),
         sa.PrimaryKeyConstraint("order_id", "chargeback_id", name=op.f("pk_chargebacks")),
     )
@@ -75,11 +80,20 @@ def upgrade() -> None:
         sa.Column("reissue_id", sa.Text(collation="C"), nullable=True),
         sa.Column("asked_at", sa.BigInteger(), nullable=False),
         sa.Column("status_asked_at", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint("amount_minor > 0", name=op.f("ck_commands_amount_is_positive")),
+        sa.CheckConstraint(
+            "attempt BETWEEN 1 AND failures + 1 AND failures >= 0",
+            name=op.f("ck_commands_attempts_counted"),
+        ),
+        sa.CheckConstraint("kind IN ('refund', 'payout')", name=op.f("ck_commands_kind")),
+        sa.CheckConstraint(
+            "purpose IN ('settlement', 'duplicate_payment', 'not_eligible', 'reissue')",
+            name=op.f("ck_commands_purpose"),
+        ),
         sa.CheckConstraint(
             "state IN ('PENDING', 'ACCEPTED', 'SETTLED', 'FAILED', 'RETURNED')",
             name=op.f("ck_commands_state"),
         ),
-        sa.CheckConstraint("amount_minor > 0", name=op.f("ck_commands_amount_is_positive")),
         sa.PrimaryKeyConstraint("order_id", "command_id", name=op.f("pk_commands")),
     )
     op.create_index(
@@ -226,12 +240,11 @@ def upgrade() -> None:
             "chain_head", sa.LargeBinary(), server_default=sa.text("''::bytea"), nullable=False
         ),
         sa.CheckConstraint(
-            "(status = 'FROZEN') = (frozen_from IS NOT NULL)",
-            name=op.f("ck_escrows_frozen_from_where"),
+            "parked >= 0 AND chargebacks_open >= 0", name=op.f("ck_escrows_counts_not_negative")
         ),
         sa.CheckConstraint(
-            "CASE status WHEN 'HELD' THEN held_minor > 0 AND request_id IS NULL WHEN 'DISPUTED' THEN held_minor > 0 AND request_id IS NOT NULL WHEN 'IN_MEDIATION' THEN held_minor > 0 AND request_id IS NOT NULL WHEN 'FROZEN' THEN held_minor > 0 AND frozen_from IS NOT NULL AND chargebacks_open > 0 WHEN 'RELEASED' THEN held_minor = 0 AND refunded_minor = 0 AND decided_by IS NOT NULL WHEN 'REFUNDED' THEN held_minor = 0 AND paid_out_minor = 0 AND decided_by IS NOT NULL WHEN 'SPLIT' THEN held_minor = 0 AND refunded_minor > 0 AND paid_out_minor > 0  AND decided_by IS NOT NULL WHEN 'CHARGED_BACK' THEN charged_back_minor = captured_minor  AND decided_by = 'card_network' WHEN 'NOT_PROTECTED' THEN captured_minor = 0 ELSE status IS NULL AND captured_minor = 0 END",
-            name=op.f("ck_escrows_status_fits_money"),
+            "CASE WHEN status IS DISTINCT FROM 'FROZEN' THEN frozen_from IS NULL ELSE coalesce(frozen_from IN ('HELD', 'DISPUTED', 'IN_MEDIATION'), false)  AND (frozen_from = 'HELD') = (request_id IS NULL) END",
+            name=op.f("ck_escrows_frozen_from_where"),
         ),
         sa.CheckConstraint(
             "captured_minor = held_minor + refunded_minor + paid_out_minor + charged_back_minor",
@@ -242,11 +255,20 @@ def upgrade() -> None:
             name=op.f("ck_escrows_money_is_not_negative"),
         ),
         sa.CheckConstraint(
-            "parked >= 0 AND chargebacks_open >= 0", name=op.f("ck_escrows_counts_not_negative")
+            "num_nulls(offer_id, offer_by, offer_minor) IN (0, 3)",
+            name=op.f("ck_escrows_offer_is_whole"),
+        ),
+        sa.CheckConstraint(
+            "CASE WHEN status IN ('RELEASED', 'REFUNDED', 'SPLIT') THEN decided_by IS NOT NULL WHEN status = 'CHARGED_BACK' THEN decided_by IS NOT DISTINCT FROM 'card_network' ELSE decided_by IS NULL END",
+            name=op.f("ck_escrows_settled_by_someone"),
         ),
         sa.CheckConstraint(
             "shipments_failed BETWEEN 0 AND shipments_known",
             name=op.f("ck_escrows_shipments_counted"),
+        ),
+        sa.CheckConstraint(
+            "CASE status WHEN 'HELD' THEN held_minor > 0 AND request_id IS NULL WHEN 'DISPUTED' THEN held_minor > 0 AND request_id IS NOT NULL WHEN 'IN_MEDIATION' THEN held_minor > 0 AND request_id IS NOT NULL WHEN 'FROZEN' THEN held_minor > 0 AND chargebacks_open > 0 WHEN 'RELEASED' THEN held_minor = 0 AND refunded_minor = 0 AND paid_out_minor > 0 WHEN 'REFUNDED' THEN held_minor = 0 AND refunded_minor > 0 AND paid_out_minor = 0 WHEN 'SPLIT' THEN held_minor = 0 AND refunded_minor > 0 AND paid_out_minor > 0 WHEN 'CHARGED_BACK' THEN charged_back_minor > 0  AND charged_back_minor = captured_minor WHEN 'NOT_PROTECTED' THEN captured_minor = 0 ELSE status IS NULL AND captured_minor = 0 END",
+            name=op.f("ck_escrows_status_fits_money"),
         ),
         sa.PrimaryKeyConstraint("order_id", name=op.f("pk_escrows")),
         postgresql_with={"fillfactor": 60},
@@ -259,6 +281,7 @@ def upgrade() -> None:
         sa.Column("sha256", sa.Text(collation="C"), nullable=False),
         sa.Column("late", sa.Boolean(), nullable=False),
         sa.Column("t", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("by IN ('buyer', 'supplier')", name=op.f("ck_evidence_by")),
         sa.PrimaryKeyConstraint("order_id", "evidence_id", name=op.f("pk_evidence")),
         sa.UniqueConstraint(
             "order_id", "by", "sha256", name=op.f("uq_evidence_order_id_by_sha256")
@@ -311,6 +334,8 @@ def upgrade() -> None:
         sa.Column("by", sa.Text(), nullable=False),
         sa.Column("amount_minor", sa.BigInteger(), nullable=False),
         sa.Column("t", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("amount_minor > 0", name=op.f("ck_offers_amount_is_positive")),
+        sa.CheckConstraint("by IN ('buyer', 'supplier')", name=op.f("ck_offers_by")),
         sa.PrimaryKeyConstraint("order_id", "offer_id", name=op.f("pk_offers")),
     )
     op.create_table(
@@ -328,6 +353,7 @@ def upgrade() -> None:
         sa.Column("attributes", sa.JSON(), nullable=True),
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
+        postgresql_with={"autovacuum_vacuum_scale_factor": 0.02},
     )
     op.create_index(
         "ix_outbox_unsent",
