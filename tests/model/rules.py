@@ -19,6 +19,7 @@ from tests.model.state import (
     text,
 )
 from tests.model.strict_json import Json
+from tests.model.telling import Before, Told, tell
 
 EVIDENCE = "evidence.submitted"
 RULING = "ruling.issued"
@@ -49,9 +50,11 @@ class World:
         self.payments: dict[str, str] = {}  # payment_id of an applied capture -> order_id
         self.answers: dict[int, Answer] = {}
         self.cells: set[tuple[str, str]] = set()  # (status, type) a rule ladder was asked for
+        self.told: list[list[Told]] = []  # of each fact past the door, all it caused to be sent
         self.notes: set[str] = set()  # what coverage wants to know: alarms, statuses, proofs
 
     def arrive(self, line: int, fact: Fact) -> None:
+        self.told.append([])
         self.answers[line] = self._answer(line, fact)
 
     def _answer(self, line: int, fact: Fact) -> Answer:
@@ -73,7 +76,7 @@ class World:
             assert answer.code is not None
             order.parked.append(Parked(line, fact, answer.code))
         if answer.outcome == "applied":
-            self._carriers_proof(order)
+            self._carriers_proof(order, fact)
             self._wake(order)
         return answer
 
@@ -85,8 +88,9 @@ class World:
                 self.answers[waiting.line] = dead("parked_too_long")
                 self.notes.add(f"expired {waiting.code}")
 
-    def _carriers_proof(self, order: Order) -> None:
-        """3.4: everything sent is proven lost, and the buyer has asked for it."""
+    def _carriers_proof(self, order: Order, fact: Fact) -> None:
+        """3.4: everything sent is proven lost, and the buyer has asked for it; cause is `fact`."""
+        before = Before.of(order)
         if (
             order.status in IN_DISPUTE
             and order.request is not None
@@ -96,6 +100,7 @@ class World:
         ):
             self.notes.add(f"carrier's proof {order.status}")
             rules_commands.settle(order, order.available, "carrier")
+            self.told[-1] += tell(order, fact, before, Answer("proof"))
 
     def _wake(self, order: Order) -> None:
         """3.4: pass after pass, until a pass applies none."""
@@ -116,13 +121,15 @@ class World:
                 self.notes.add(f"woken {waiting.code} {answer.outcome}")
                 if answer.outcome == "applied":
                     is_fruitful = True
-                    self._carriers_proof(order)
+                    self._carriers_proof(order, waiting.fact)
             passes += is_fruitful
         self.notes.add(f"waking passes {passes}")
 
     def _try(self, order: Order, fact: Fact) -> Answer:
         self.cells.add((order.status or "none", fact.type))
+        before = Before.of(order)
         answer = self._ladder(order, fact)
+        self.told[-1] += tell(order, fact, before, answer)
         self.notes.update(f"alarm {alarm}" for alarm in order.alarms)
         self.notes.update(order.notes)
         self.notes.add(f"{fact.type} {answer.outcome} {answer.code}")

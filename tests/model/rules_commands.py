@@ -121,6 +121,7 @@ def reissued(order: Order, fact: Fact) -> Answer:
             party_id=old.party_id,
             amount_minor=old.amount_minor,
             currency=old.currency,
+            decided_by=old.decided_by,
         )
     )
     return APPLIED

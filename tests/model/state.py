@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tests.model.door import Fact
+from tests.model.strict_json import Json
 
 SETTLED = ("RELEASED", "REFUNDED", "SPLIT", "CHARGED_BACK")
 IN_DISPUTE = ("DISPUTED", "IN_MEDIATION")
@@ -46,6 +47,8 @@ class Command:
     attempt: int = 1
     failures: int = 0
     reissued: bool = False
+    decided_by: str | None = None  # null where nothing was settled
+    cause: dict[str, Json] = field(default_factory=dict)  # source and id of the deciding fact
 
 
 @dataclass

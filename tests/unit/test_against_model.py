@@ -5,7 +5,8 @@ More seeds: `python -m tests.model.compare --seeds A:B`.
 
 import pytest
 
-from tests.model import compare
+from tests.model import compare, compare_telling
+from tests.model.broken_lines import broken_file
 from tests.model.coverage import missing, unexpected
 from tests.model.rules import World
 
@@ -17,6 +18,18 @@ COMPARED = range(1, 81, 10)
 def test_product_and_model_agree(first: int) -> None:
     for seed in range(first, first + 10):
         report = compare.report(seed, compare.product)
+        assert report is None, report
+
+
+@pytest.mark.parametrize("first", COMPARED)
+def test_product_and_model_would_send_the_same(first: int) -> None:
+    for seed in range(first, first + 10):
+        assert compare_telling.difference(compare.file_of(seed)) is None, f"seed {seed}"
+
+
+def test_product_and_model_refuse_the_same_lines() -> None:
+    for seed in range(100):
+        report = compare.report(seed, compare.product, broken_file)
         assert report is None, report
 
 
