@@ -53,10 +53,11 @@ class StoryPage:
 
     def reply(self, reply: Reply) -> None:
         """What the pipeline said, and the gateway after it."""
-        text = _said(reply.heard, reply)
-        if self._wide and (why := _sentence(reply)):
+        text = Text.assemble("          ⇒ ", _said(reply.heard, reply))
+        took, why = _took(reply.seconds), _sentence(reply)
+        if why and text.cell_len + len(why) + len(took) + 4 <= self._console.width:
             text.append(f"  {why}", style="dim")
-        self._line(Text.assemble("          ⇒ ", text), _took(reply.seconds))
+        self._line(text, took)
 
     def fate(self, beat: Beat, fate: Fate, seconds: float) -> None:
         """What became of a fact that nobody else was told of."""

@@ -4,20 +4,18 @@ Answers are found by their cause, gateway results by their command; what became 
 itself is read from the stored decisions.
 """
 
-import json
 import time
 from threading import Event
 from typing import Final, NamedTuple, Protocol, TypeVar
 
 from consumers.engine.config import Settings
 from consumers.engine.kafka_clients import make_producer
-from escrow.policy import DAY_MS
-from ops.demo.script import Answer, Beat, Becomes, DeadLetter, Pays, Refused, Scene, Tells
+from ops.demo.records import Pen, answers, cause_of, name_of
+from ops.demo.script import Answer, Beat, Pays, Scene
 from ops.local.listener import Heard, Listener
-from ops.local.traffic.cast import SOURCES
 from schemas.commands import COMMAND_TOPIC
 from schemas.door import Record
-from schemas.facts import FACT_TYPES, GATEWAY_RESULTS
+from schemas.facts import GATEWAY_RESULTS
 from schemas.order_events import DEAD_LETTERS, ORDER_EVENTS
 from storage.pulse import Fate, fate_of
 from storage.reading import snapshot
@@ -71,10 +69,9 @@ class Teller:
     ) -> None:
         """`begin_ms` is day 0 of the story, record time."""
         self._settings, self._listener, self._page = settings, listener, page
-        self._stop, self._begin_ms = stop, begin_ms
+        self._stop = stop
         self._producer = make_producer(settings, linger_ms=0)
-        self._sent: dict[tuple[str, str], Record] = {}
-        self._count = 0
+        self._pen = Pen(begin_ms)
 
     def close(self) -> None:
         """Leave Kafka."""
@@ -88,7 +85,7 @@ class Teller:
         self._page.closing(scene)
 
     def _beat(self, scene: Scene, beat: Beat) -> None:
-        sent = self._send(self._record(scene, beat))
+        sent = self._send(self._pen.write(scene, beat))
         self._page.beat(beat, sent)
         for answer in beat.answers:
             self._page.reply(self._hear(sent, answer))
@@ -98,26 +95,6 @@ class Teller:
         self._page.fate(beat, fate, time.monotonic() - sent.at)
         if beat.outcome == "duplicate":
             self._hear_nothing_new(sent.record)
-
-    def _record(self, scene: Scene, beat: Beat) -> Record:
-        key = scene.order, beat.type
-        if beat.again:
-            return self._sent[key]
-        order_id, topic = f"order-{scene.order}", FACT_TYPES[beat.type].topic
-        value = beat.raw or json.dumps({"order_id": order_id, **beat.data}).encode()
-        self._count += 1
-        headers = {
-            "content-type": "application/json",
-            "ce_specversion": "1.0",
-            "ce_id": f"{scene.order}-{self._count}",
-            "ce_source": SOURCES[topic],
-            "ce_type": beat.type,
-        }
-        t = self._begin_ms + int(beat.day * DAY_MS)
-        encoded = tuple((name, text.encode()) for name, text in headers.items())
-        record = Record(topic, 0, 0, t, order_id.encode(), value, encoded)
-        self._sent[key] = record
-        return record
 
     def _send(self, record: Record) -> Sent:
         if self._stop.is_set():
@@ -144,7 +121,7 @@ class Teller:
         heard = self._listener.wait_for(
             lambda heard: answers(answer, heard, record), ANSWER_SECONDS_MAX, self._stop
         )
-        return self._came(heard, f"no {answer} for {_name(record)}")
+        return self._came(heard, f"no {answer} for {name_of(record)}")
 
     def _result(self, command: Heard) -> Heard:
         """What the gateway says, decided by the pipeline."""
@@ -165,9 +142,9 @@ class Teller:
 
     def _fate(self, record: Record) -> Fate:
         assert record.key is not None
-        headers = {name: (value or b"").decode() for name, value in record.headers}
+        cause = cause_of(record)
         place = (record.topic, record.partition, record.offset)
-        return self._decided((headers["ce_source"], headers["ce_id"]), record.key.decode(), place)
+        return self._decided((cause["source"], cause["id"]), record.key.decode(), place)
 
     def _decided(
         self, identity: tuple[str, str], order_id: str, place: tuple[str, int, int]
@@ -184,10 +161,10 @@ class Teller:
 
     def _hear_nothing_new(self, record: Record) -> None:
         """A repeated fact must leave exactly what the first one said: each record's id once."""
-        identity = {"source": SOURCES[record.topic], "id": _id(record)}
-        said = self._listener.all_of(lambda heard: heard.data.get("cause") == identity)
+        cause = cause_of(record)
+        said = self._listener.all_of(lambda heard: heard.data.get("cause") == cause)
         if len(said) != len({heard.id for heard in said}):
-            raise StoryFailed(f"{_name(record)} was answered again")
+            raise StoryFailed(f"{name_of(record)} was answered again")
 
     def _came(self, thing: _T | None, otherwise: str) -> _T:
         if thing is not None:
@@ -195,31 +172,3 @@ class Teller:
         if self._stop.is_set():
             raise StoryStopped
         raise StoryFailed(f"{otherwise} within {ANSWER_SECONDS_MAX:g} s")
-
-
-def answers(answer: Answer, heard: Heard, record: Record) -> bool:
-    """Whether this is what must follow on the record."""
-    data = heard.data
-    caused = data.get("cause") == {"source": SOURCES[record.topic], "id": _id(record)}
-    match answer:
-        case Becomes(status=status):
-            return heard.type == "order.changed" and caused and data["to"] == status
-        case Refused(code=code):
-            return heard.type == "fact.refused" and caused and data["code"] == code
-        case Pays(kind=kind, amount_minor=amount):
-            topic = COMMAND_TOPIC[kind]
-            return heard.topic == topic and caused and data["amount_minor"] == amount
-        case Tells(type=type_name):
-            return heard.type == type_name and heard.key.encode() == record.key
-        case DeadLetter(code=code):
-            place = (data.get("topic"), data.get("partition"), data.get("offset"))
-            here = (record.topic, record.partition, record.offset)
-            return heard.topic == DEAD_LETTERS and place == here and data["code"] == code
-
-
-def _id(record: Record) -> str:
-    return (dict(record.headers)["ce_id"] or b"").decode()
-
-
-def _name(record: Record) -> str:
-    return f"{(dict(record.headers)['ce_type'] or b'').decode()} {_id(record)}"
