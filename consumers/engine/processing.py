@@ -5,8 +5,10 @@ never takes its neighbours along.
 """
 
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, MutableMapping
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -85,10 +87,12 @@ class Processor:
             endings = run_batch(
                 self._connection, self._job, self._positions, chunk, frozenset(self._not_storable)
             )
-        except (AssertionError, LookupError) as error:
+        except (Fenced, *DatabaseError):
+            raise
+        except Exception as error:
             raise Halt(
-                f"one of our own checks failed ({type(error).__name__}: {error}): a bug of the"
-                " pipeline. Nothing of the batch was written. See docs/runbook.md, `a check failed`."
+                f"one of our own checks failed ({_place(error)}): a bug of the pipeline."
+                " Nothing of the batch was written. See docs/runbook.md, `a check failed`."
             ) from error
         for partition, end in chunk.ends.items():
             self._positions[partition] = self._positions[partition]._replace(next_offset=end)
@@ -101,13 +105,11 @@ class Processor:
         metrics.RETRIES.labels(self._job.stage, asked.value).inc()
         log.warning("batch refused", remedy=asked.value, error=said(error), tries=tries)
         match asked:
-            case Remedy.RETRY:
+            case Remedy.HALVE | Remedy.BISECT if len(chunk.records) > 1:
+                return list(reversed(chunk.halves()))
+            case Remedy.RETRY | Remedy.HALVE:
                 self._idle(_BACKOFF_SECONDS[min(tries, len(_BACKOFF_SECONDS)) - 1])
                 return [chunk]
-            case Remedy.HALVE:
-                return list(reversed(chunk.halves())) if len(chunk.records) > 1 else [chunk]
-            case Remedy.BISECT if len(chunk.records) > 1:
-                return list(reversed(chunk.halves()))
             case Remedy.BISECT if chunk.records:
                 self._set_aside(chunk)
                 return [chunk]
@@ -116,7 +118,7 @@ class Processor:
             case _:
                 raise Halt(
                     f"the database refused a batch for a reason that no retry mends: {said(error)}."
-                    " Nothing of it was written. Mend the cause, then start the stage again."
+                    " Nothing of it was written. See docs/runbook.md, `the database refused a batch`."
                 ) from error
 
     def _set_aside(self, chunk: Chunk) -> None:
@@ -130,5 +132,12 @@ class Processor:
         if len(self._not_storable_at) > NOT_STORABLE_MAX:
             raise Halt(
                 f"more than {NOT_STORABLE_MAX} records could not be stored within ten minutes:"
-                " the fault is not in the records. Look at the dead letters `not_storable`."
+                " the fault is not in the records. See docs/runbook.md, `not storable`."
             )
+
+
+def _place(error: Exception) -> str:
+    """What went wrong and where. Only our own checks' words: others' may hold someone's data."""
+    text = f": {error}" if isinstance(error, AssertionError | LookupError) else ""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}{text}, {Path(frame.filename).name}:{frame.lineno}"
