@@ -19,6 +19,7 @@ from consumers.engine.batch import Job
 from consumers.engine.config import Settings
 from consumers.engine.crash import crash_point
 from consumers.engine.kafka_clients import cluster_id_of, make_consumer
+from consumers.engine.pace import Pace
 from consumers.engine.processing import Processor, Unknown
 from consumers.engine.records import Chunk, Partition
 from consumers.engine.stage import Stage
@@ -75,6 +76,7 @@ class _Session:
         self._positions: dict[Partition, Position] = {}
         self._unchecked: dict[Partition, Unread] = {}
         self._to_adopt: set[Partition] = set()
+        self._pace = Pace(settings.batch.records_max)
         self._committed_at = 0.0
         self._moved_at = time.monotonic()
 
@@ -133,9 +135,11 @@ class _Session:
             chunk = self._chunk(records)
             if chunk.ends:
                 crash_point("worker.deciding")
+                began = time.monotonic()
                 processor.process(chunk)
                 crash_point("worker.decided")
                 self._moved_at = time.monotonic()
+                self._pace.took(len(chunk.records), self._moved_at - began)
             if len(self._positions) < owned:
                 raise Rejoin("another worker has taken partitions over")
             self._commit()
@@ -144,12 +148,12 @@ class _Session:
 
     def _poll(self) -> list[Record]:
         """Records in offset order a partition: few when idle, up to the limits when behind."""
-        batch = self._settings.batch
-        polled = self._poll_once(POLL_MS, batch.records_max)
+        records_max, bytes_max = self._pace.records, self._settings.batch.bytes_max
+        polled = self._poll_once(POLL_MS, records_max)
         records = _records(polled)
         size = sum(len(record.value or b"") for record in records)
-        while polled and len(records) < batch.records_max and size < batch.bytes_max:
-            polled = self._poll_once(0, batch.records_max - len(records))
+        while polled and len(records) < records_max and size < bytes_max:
+            polled = self._poll_once(0, records_max - len(records))
             more = _records(polled)
             records += more
             size += sum(len(record.value or b"") for record in more)
