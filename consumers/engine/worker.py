@@ -41,6 +41,10 @@ class Rejoin(Exception):
     """The consumer must be rebuilt and join its group again; the text says why."""
 
 
+class Stopped(Exception):
+    """A stop was wanted while a batch waited to be tried again; nothing of it is written."""
+
+
 def run_stage(settings: Settings, stage: Stage, stop: Event) -> None:
     """Work until `stop` is set. Raises Halt when going on could lose or double a fact."""
     trust = None if settings.source_rules is None else SourceRules.from_file(settings.source_rules)
@@ -92,6 +96,8 @@ class _Session:
             crash_point("worker.subscribed")
             while not self._stop.is_set():
                 self._with_database()
+        except Stopped:
+            log.info("stopped with a batch refused", stage=self._stage.name)
         finally:
             self._consumer.close(autocommit=False, timeout_ms=5_000)
             metrics.PARTITIONS.labels(self._stage.name).set(0)
@@ -125,7 +131,7 @@ class _Session:
 
     def _work(self, connection: Connection) -> None:
         job = Job(self._stage.name, self._cluster_id, self._trust)
-        processor = Processor(connection, job, self._positions, self._idle)
+        processor = Processor(connection, job, self._positions, self._before_retry)
         while not self._stop.is_set():
             records = self._poll()
             if records:
@@ -247,6 +253,12 @@ class _Session:
                 crash_point("worker.offsets_told")
         except KafkaError as error:
             log.info("offsets not committed to Kafka", error=type(error).__name__)
+
+    def _before_retry(self, seconds: float) -> None:
+        """A batch that is refused for ever must not keep the process for ever."""
+        self._idle(seconds)
+        if self._stop.is_set():
+            raise Stopped
 
     def _idle(self, seconds: float) -> None:
         """Wait with everything paused, but polling: the group must not throw us out."""
