@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Final
 
-from sqlalchemy import create_engine
+from sqlalchemy import Connection, NullPool, create_engine
 
 from consumers.engine.batch import Job, run_batch
 from consumers.engine.records import Chunk
@@ -37,30 +37,35 @@ class Filler:
         fed = 0
         engine = stage_engine(self._url)
         known = [record for record in records if record.topic in STAGE_OF]
-        with engine.connect() as connection:
-            for topic, run in groupby(known, key=lambda record: record.topic):
-                with connection.begin():
-                    position = take_epoch(connection, STAGE_OF[topic], topic, 0, CLUSTER)
-                start = self._offsets[topic]
-                chunk = [r._replace(offset=start + n) for n, r in enumerate(run)]
-                for piece in [chunk] if runs else [[record] for record in chunk]:
-                    end = piece[-1].offset + 1
-                    job = Job(STAGE_OF[topic], CLUSTER)
-                    run_batch(
-                        connection, job, {(topic, 0): position}, Chunk(piece, {(topic, 0): end})
-                    )
-                    position = position._replace(next_offset=end)
-                self._offsets[topic] += len(chunk)
-                fed += len(chunk)
-        engine.dispose()
+        try:
+            with engine.connect() as connection:
+                for topic, run in groupby(known, key=lambda record: record.topic):
+                    fed += self._run(connection, topic, list(run), one_by_one=not runs)
+        finally:
+            engine.dispose()
         return fed
+
+    def _run(
+        self, connection: Connection, topic: str, run: list[Record], *, one_by_one: bool
+    ) -> int:
+        """Decide a run of one topic in one batch, or in one a record."""
+        with connection.begin():
+            position = take_epoch(connection, STAGE_OF[topic], topic, 0, CLUSTER)
+        start = self._offsets[topic]
+        chunk = [record._replace(offset=start + n) for n, record in enumerate(run)]
+        for piece in [[record] for record in chunk] if one_by_one else [chunk]:
+            end = piece[-1].offset + 1
+            job = Job(STAGE_OF[topic], CLUSTER)
+            run_batch(connection, job, {(topic, 0): position}, Chunk(piece, {(topic, 0): end}))
+            position = position._replace(next_offset=end)
+        self._offsets[topic] += len(chunk)
+        return len(chunk)
 
 
 def corrupt(url: str, *statements: str) -> None:
     """Change rows behind everyone's back, as a superuser who turns guards off and on again."""
-    engine = create_engine(url)
+    engine = create_engine(url, poolclass=NullPool)
     with engine.begin() as connection:
         connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
         for statement in statements:
             connection.exec_driver_sql(statement)
-    engine.dispose()

@@ -163,7 +163,7 @@ def test_a_capture_of_a_used_payment_is_explained_like_it_was_decided(
 
 def test_a_changed_row_is_doubted_aloud(database_url: str, escrow: Program) -> None:
     Filler(database_url).records(a_small_world())
-    corrupt(database_url, f"UPDATE escrows SET offer_by = 'buyer' WHERE order_id = '{HELD}'")
+    corrupt(database_url, f"UPDATE escrows SET first_requested_at = 5 WHERE order_id = '{HELD}'")
     assert "escrow audit" in escrow.json("order", "explain", HELD)["doubts"][0]
     corrupt(database_url, f"UPDATE facts SET payload = '{{}}' WHERE order_id = '{HELD}'")
     assert "cannot be decided again" in escrow.json("order", "explain", HELD)["doubts"][0]
