@@ -5,8 +5,8 @@
 
 from collections.abc import Iterable
 
+from tests.model.plans import OFFER_TYPES, ORDER_TYPES, RESULTS, SHIPMENTS
 from tests.model.rules import World
-from tests.model.stories import OFFER_TYPES, ORDER_TYPES, RESULTS, SHIPMENTS
 
 STATUSES = (
     "none NOT_PROTECTED HELD DISPUTED IN_MEDIATION FROZEN RELEASED REFUNDED SPLIT CHARGED_BACK"

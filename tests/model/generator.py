@@ -7,14 +7,18 @@ existing commands, exact limits of time. `generate` is the way in.
 import random
 from dataclasses import replace
 
-from tests.model import hostile, policy
+from tests.model import policy
 from tests.model.door import Record
 from tests.model.dry_run import read_records, run_record
+from tests.model.hostile_bytes import BYTE_HANDS
+from tests.model.hostile_data import DATA_HANDS
+from tests.model.hostile_envelope import DRAFT_HANDS
+from tests.model.plans import Plan, make_plan
 from tests.model.rules import World
 from tests.model.scenes import SCENES, Step
 from tests.model.shapes import TOPIC_OF
 from tests.model.spelling import Draft, headers_and_content, write_line
-from tests.model.stories import Plan, Teller, make_plan
+from tests.model.stories import Teller
 from tests.model.strict_json import Json, compact
 
 MINUTE = 60_000
@@ -168,12 +172,12 @@ class File:
         hands = 2 if rng.random() < 0.15 else 1
         for _ in range(hands):
             if hand == "data" and draft.data:
-                rng.choice(hostile.DATA_HANDS)(rng, draft.data)
+                rng.choice(DATA_HANDS)(rng, draft.data)
             elif hand == "draft" and len(draft.attributes) > 3:
-                rng.choice(hostile.DRAFT_HANDS)(rng, draft)
+                rng.choice(DRAFT_HANDS)(rng, draft)
         headers, content = headers_and_content(rng, draft)
         if hand == "bytes":
-            raw = rng.choice(hostile.BYTE_HANDS)(rng, compact(content).encode())
+            raw = rng.choice(BYTE_HANDS)(rng, compact(content).encode())
             return write_line(rng, draft, headers, raw)
         return write_line(rng, draft, headers, content)
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from tests.model import policy
+from tests.model.plans import Data, Plan
 from tests.model.rules_commands import short_digest
-from tests.model.stories import Data, Plan
 
 
 class Step(NamedTuple):
