@@ -1,0 +1,188 @@
+"""Real processes, killed at named places: each is armed, fed until it dies, and started again.
+
+    python -m tests.chaos.kills --seed 1 --kills 200 --seconds 600
+
+Only deaths that really happened at the place that was ordered count. After every round the line is
+brought up unarmed, has a minute to come to rest, and is judged.
+"""
+
+import argparse
+import random
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from itertools import count
+from typing import Final
+
+from kafka.errors import KafkaError
+
+from consumers.engine.crash import PLACES
+from ops.local.traffic import START_MS, Knobs, publish, stories
+from schemas.door import Record
+from tests.chaos import ledger
+from tests.chaos.checker import Judge, Verdict
+from tests.chaos.line import PROGRAMS, STAGES, Line
+from tests.chaos.recorded import Recorder
+
+KNOBS: Final = Knobs(
+    duplicates=0.05, conflicts=0.005, garbage=0.03, disorder=0.15, magic=0.05, orders_per_day=4
+)
+ROUND_SECONDS: Final = 25.0
+ORDERS: Final = 12  # a burst
+BURST_SECONDS: Final = 1.5
+
+
+class Feed:
+    """Bursts of whole stories; record time `t` goes on from burst to burst."""
+
+    def __init__(self, line: Line, seed: int) -> None:
+        self._line, self._seed = line, seed
+        self._numbers = count()
+        self.t = START_MS
+        self._recent: list[Record] = []
+
+    def burst(self, orders: int = ORDERS) -> None:
+        """Whole stories of so many orders."""
+        number = next(self._numbers)
+        made = stories(
+            self._seed * 100_000 + number,
+            orders,
+            knobs=KNOBS,
+            prefix=f"{self._seed}-{number}",
+            start_ms=self.t,
+        )
+        self.send(list(made))
+
+    def repeat(self, rng: random.Random, records: int, times: int) -> int:
+        """Records of before, as they were, so many times more."""
+        some = rng.sample(self._recent, min(records, len(self._recent)))
+        return self.send([record._replace(timestamp_ms=self.t) for record in some * times])
+
+    def send(self, records: list[Record]) -> int:
+        """Returns how many were acknowledged; tries for a minute while Kafka is away."""
+        self.t = max(self.t, *(record.timestamp_ms for record in records))
+        self._recent = (self._recent + records)[-2_000:]
+        until = time.monotonic() + 60
+        while True:
+            try:
+                return publish(records, self._line.settings)
+            except KafkaError:
+                if time.monotonic() > until:
+                    raise
+
+
+def places_of(program: str) -> tuple[str, ...]:
+    kinds = ("worker", "batch") if program in STAGES else (program,)
+    return tuple(place for place in PLACES if place.partition(".")[0] in kinds)
+
+
+class Orders:
+    """Which place is next: for each program all of its places in random order, again and again."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._next = {name: self._endless(places_of(name)) for name in PROGRAMS}
+        stages = tuple(place for place in PLACES if place.partition(".")[0] in {"worker", "batch"})
+        shared = self._endless(stages)
+        self._next |= dict.fromkeys(STAGES, shared)
+
+    def _endless(self, places: tuple[str, ...]) -> Iterator[str]:
+        while True:
+            yield from self._rng.sample(places, len(places))
+
+    def next(self, name: str) -> str:
+        place = next(self._next[name])
+        return f"{place}:{self._rng.choice((1, 1, 1, 2, 3))}"
+
+
+def run_round(line: Line, feed: Feed, orders: Orders, kills: Counter[str], left: int) -> None:
+    """Kill and start again for a while; ends with some programs dead and some armed."""
+    until = time.monotonic() + ROUND_SECONDS
+    fed_at = 0.0
+    before = kills.total()
+    for name in PROGRAMS:
+        if name in line.running and line.armed(name) is None:
+            line.kill(name)
+        if name not in line.running:
+            line.start_program(name, orders.next(name))
+    while time.monotonic() < until and kills.total() - before < left:
+        if time.monotonic() - fed_at > BURST_SECONDS:
+            feed.burst()
+            fed_at = time.monotonic()
+        for name, crash_at, code in line.deaths():
+            if code == -signal.SIGKILL and crash_at is not None:
+                kills[crash_at.partition(":")[0]] += 1
+            else:
+                sys.stdout.write(f"{name} ended with {code}, ordered {crash_at}\n")
+            line.start_program(name, orders.next(name))
+        time.sleep(0.02)
+
+
+def come_to_rest(line: Line, kills: Counter[str], seconds: float = 60.0) -> float:
+    """All programs up and unarmed; seconds until nothing is left to do (I11: at most a minute)."""
+    for name in list(line.running):
+        if name in line.running and line.armed(name) is not None:
+            line.kill(name)
+    for _, crash_at, code in line.deaths():
+        if code == -signal.SIGKILL and crash_at is not None:
+            kills[crash_at.partition(":")[0]] += 1
+    line.start_missing()
+    return line.wait_idle(seconds)
+
+
+def judged(recorder: Recorder, judge: Judge) -> Verdict:
+    verdict = judge.judge(recorder.read())
+    sys.stdout.write(f"  {verdict.word}: {dict(+verdict.counts)}\n")
+    for text in (*verdict.violations, *verdict.unknown):
+        sys.stdout.write(f"  {text[:1500]}\n")
+    sys.stdout.flush()
+    return verdict
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos.kills")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10_000))
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--seconds", type=float, default=300.0)
+    options = parser.parse_args(arguments)
+    violations = kill(options.seed, options.kills, options.seconds)
+    return 1 if violations else 0
+
+
+def kill(seed: int, wanted: int, seconds: float) -> int:
+    """Kill until `wanted` or out of time; books each round. Returns the number of violations."""
+    began = booked_at = time.monotonic()
+    bad = 0
+    total = 0
+    with Line() as line:
+        recorder = Recorder(line.stack.bootstrap_servers, line.url, line.gateway_dir)
+        judge, feed, orders = Judge(), Feed(line, seed), Orders(random.Random(seed))
+        feed.burst()
+        line.wait_idle(90)
+        while total < wanted and time.monotonic() - began < seconds and not bad:
+            kills: Counter[str] = Counter()
+            run_round(line, feed, orders, kills, wanted - total)
+            try:
+                took = come_to_rest(line, kills)
+                sys.stdout.write(
+                    f"seed {seed}: {kills.total()} kills, at rest after {took:.1f} s\n"
+                )
+            except TimeoutError as error:
+                bad += 1
+                sys.stdout.write(f"I11, seed {seed}: {error}\n")
+            verdict = judged(recorder, judge)
+            bad += len(verdict.violations) + len(verdict.unknown)
+            for death in line.unexpected:
+                bad += 1
+                sys.stdout.write(f"{death} was not ordered\n")
+            total += kills.total()
+            now = time.monotonic()
+            ledger.append("kills", seed, kills, now - booked_at, bad)
+            booked_at = now
+    return bad
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
