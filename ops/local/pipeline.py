@@ -153,14 +153,17 @@ class Pipeline:
         """Return when all that was sent before the call is decided, told and answered.
 
         Commands that the gateway will not answer, or that no gateway is there to answer, do not
-        count. Raises TimeoutError that names what is still open.
+        count. Raises TimeoutError that names what is still open, NotReady where one has halted.
         """
         deadline = time.monotonic() + timeout_seconds
-        while left := unfinished(self.settings, self._gateway_at_work):
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"not finished after {timeout_seconds:g} s: {'; '.join(left)}")
+        while True:
+            left = unfinished(self.settings, self._gateway_at_work)
             if self.halted:
                 raise NotReady(_halted_text(self.halted))
+            if not left:
+                return
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not finished after {timeout_seconds:g} s: {'; '.join(left)}")
             time.sleep(_LOOK_SECONDS)
 
     def __enter__(self) -> Self:
