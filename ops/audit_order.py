@@ -9,10 +9,12 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Final
 
+from escrow.rules.refund_requests import mediation_eligible_at
 from escrow.state import SETTLED, Escrow
 from ops.audit_rows import compare_rows
 from ops.findings import Finding
 from ops.redecide import Elsewhere, redecide
+from schemas.deadlines import DeadlineReached
 from schemas.door import Fact
 from storage.dossiers import CommandRow, Dossier, StoredFact
 
@@ -41,6 +43,7 @@ def audit_order(
     yield from _money(dossier, row)
     yield from _settlement(dossier, row)
     yield from _gateway(dossier, facts)
+    yield from _deadlines(dossier, row, facts)
     try:
         again = redecide(dossier.order_id, facts, elsewhere)
     except (AssertionError, LookupError, TypeError, ValueError) as error:
@@ -132,6 +135,23 @@ def _gateway(dossier: Dossier, facts: Facts) -> Iterator[Finding]:
             said = ", ".join(sorted(expected))
             text = f"command {sent.command.command_id} is {sent.command.state}, results say {said}"
             yield Finding("gateway", dossier.order_id, text)
+
+
+def _deadlines(dossier: Dossier, row: Escrow, facts: Facts) -> Iterator[Finding]:
+    """An open request without a mediator has its deadline until a tick at its time was decided."""
+    waits = row.status == "DISPUTED" or row.frozen_from == "DISPUTED"
+    due = {row.request_id: mediation_eligible_at(row)} if waits else {}
+    stored = {deadline.request_id: deadline.due_at for deadline in dossier.deadlines}
+    for request_id, due_at in due.items():
+        if stored.pop(request_id or "", due_at) != due_at:
+            yield Finding("rows", dossier.order_id, f"the deadline of {request_id} is not {due_at}")
+        elif not any(d.request_id == request_id for d in dossier.deadlines) and not any(
+            isinstance(fact.data, DeadlineReached) and fact.t >= due_at for _, fact in facts
+        ):
+            yield Finding("rows", dossier.order_id, f"the deadline of {request_id} is missing")
+    for request_id in stored:
+        text = f"the deadline of {request_id} is stored, and the request is not open"
+        yield Finding("rows", dossier.order_id, text)
 
 
 def _applied_results(dossier: Dossier, facts: Facts) -> Counter[tuple[str, str]]:

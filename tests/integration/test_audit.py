@@ -62,6 +62,23 @@ def test_reading_all_again_leaves_the_audit_clean(
     assert audited().findings == []
 
 
+@pytest.mark.parametrize(
+    "statement", ["DELETE FROM deadlines", "UPDATE deadlines SET due_at = due_at + 1"]
+)
+def test_a_dispute_must_have_its_deadline_until_it_was_announced(
+    database_url: str, audited: Callable[[], AuditReport], statement: str
+) -> None:
+    disputed = [said("payment.captured", HELD, 1), said("refund.requested", HELD, 2)]
+    filler = Filler(database_url)
+    filler.records(disputed)
+    assert audited().clean
+    corrupt(database_url, statement)
+    assert [finding.check for finding in audited().findings] == ["rows"]
+    filler.records([said("deadline.reached", HELD, 10 * DAY + 2)])
+    corrupt(database_url, "DELETE FROM deadlines")
+    assert audited().clean
+
+
 def test_a_forgotten_note_is_no_finding(world: str, audited: Callable[[], AuditReport]) -> None:
     corrupt(world, "DELETE FROM fact_texts", "UPDATE identities SET salt = NULL")
     assert audited().findings == []

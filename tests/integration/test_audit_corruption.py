@@ -144,6 +144,10 @@ CORRUPTIONS: Final[dict[str, tuple[str, set[Check]]]] = {
         f"UPDATE chargebacks SET state = 'won' WHERE order_id = '{HELD}'",
         {"rows"},
     ),
+    "a_deadline_of_nothing": (
+        f"INSERT INTO deadlines (order_id, request_id, due_at) VALUES ('{HELD}', 'r-1', 5)",
+        {"rows"},
+    ),
     "the_row_of_an_order_gone": (
         f"DELETE FROM escrows WHERE order_id = '{HELD}'",
         {"rows", "totals"},
