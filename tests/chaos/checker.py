@@ -133,13 +133,11 @@ def money_balances(case: Case) -> Iterator[str]:
 
 
 def one_settlement(case: Case) -> Iterator[str]:
-    captured = {
-        row["order_id"]: row["decision_no"]
-        for row in case.rows["facts"]
-        if row["type"] == "payment.captured"
-        and (case.resolved.get((row["order_id"], row["decision_no"])) or row)["outcome"]
-        == "applied"
-    }
+    captured: dict[str, int] = {}  # by the first capture; a second one is sent back
+    for row in sorted(case.rows["facts"], key=lambda row: row["decision_no"], reverse=True):
+        last = case.resolved.get((row["order_id"], row["decision_no"])) or row
+        if row["type"] == "payment.captured" and last["outcome"] == "applied":
+            captured[row["order_id"]] = last["decision_no"]
     by_order: dict[str, list[Row]] = defaultdict(list)
     for command in case.rows["commands"]:
         if command["purpose"] == "settlement":
