@@ -14,17 +14,18 @@ from signal import SIGKILL
 from types import TracebackType
 from typing import Final, Self
 
-from consumers.engine.admin import apply_topics, spans
+from consumers.engine.admin import KafkaUnavailable, apply_topics
 from consumers.engine.config import Settings, load_settings
 from consumers.engine.records import Partition
 from ops.local.child import Child, tail
-from ops.local.pipeline_pulse import Taken, gateway_reads, taken, unfinished, untaken
+from ops.local.pipeline_pulse import Taken, gateway_reads, partitions_of, taken, unfinished, untaken
 from ops.local.processes import Exit, Program, Supervisor, escrow
 from ops.local.progress import Report, Step, silent
 from ops.local.stack import Stack
 from schemas.commands import COMMAND_TOPIC
 from schemas.facts import STAGE_TOPICS
 from storage.migrate import upgrade
+from storage.reading import DatabaseTrouble
 
 STAGES: Final = tuple(STAGE_TOPICS)
 GATEWAY: Final = "gateway"
@@ -157,7 +158,7 @@ class Pipeline:
         """
         deadline = time.monotonic() + timeout_seconds
         while True:
-            left = unfinished(self.settings, self._gateway_at_work)
+            left = self._unfinished()
             if self.halted:
                 raise NotReady(_halted_text(self.halted))
             if not left:
@@ -165,6 +166,12 @@ class Pipeline:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"not finished after {timeout_seconds:g} s: {'; '.join(left)}")
             time.sleep(_LOOK_SECONDS)
+
+    def _unfinished(self) -> list[str]:
+        try:
+            return unfinished(self.settings, self._gateway_at_work)
+        except (KafkaUnavailable, DatabaseTrouble) as trouble:  # killed by a test, or overloaded
+            return [str(trouble)]
 
     def __enter__(self) -> Self:
         self.start()
@@ -221,8 +228,8 @@ class Pipeline:
         apply_topics(self._settings)
 
     def _await_ready(self) -> None:
-        wanted = spans(self.settings, STAGE_TOPICS.values()).keys()
-        commands = spans(self.settings, COMMAND_TOPIC.values()).keys()
+        wanted = partitions_of(self.settings, STAGE_TOPICS.values())
+        commands = partitions_of(self.settings, COMMAND_TOPIC.values())
         deadline = time.monotonic() + READY_SECONDS_MAX
         while missing := self._missing(wanted, commands):
             self._look_for_stop()

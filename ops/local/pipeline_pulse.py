@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from consumers.engine.admin import Span, spans
 from consumers.engine.config import Settings
+from consumers.engine.kafka_clients import make_consumer
 from consumers.engine.records import Partition
 from ops.local.gateway import standing
 from ops.local.gateway.tricks import plan_of, trick_of
@@ -31,6 +32,19 @@ def taken(settings: Settings) -> Taken:
     """As it is now."""
     with snapshot(settings.database.connection_url) as connection:
         return Taken(epochs(connection), slice_epochs(connection))
+
+
+def partitions_of(settings: Settings, topics: Collection[str]) -> set[Partition]:
+    """All partitions of these topics, by metadata alone: leaders need not answer yet."""
+    consumer = make_consumer(settings, None)
+    try:
+        return {
+            (topic, partition)
+            for topic in topics
+            for partition in consumer.partitions_for_topic(topic) or ()
+        }
+    finally:
+        consumer.close(autocommit=False, timeout_ms=2_000)
 
 
 def untaken(before: Taken, now: Taken, wanted: Collection[Partition]) -> list[str]:
