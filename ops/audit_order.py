@@ -43,11 +43,11 @@ def audit_order(
     yield from _money(dossier, row)
     yield from _settlement(dossier, row)
     yield from _gateway(dossier, facts)
-    yield from _deadlines(dossier, row, facts)
     try:
+        yield from _deadlines(dossier, row, facts)
         again = redecide(dossier.order_id, facts, elsewhere)
     except (AssertionError, LookupError, TypeError, ValueError) as error:
-        text = f"its facts cannot be decided again: {type(error).__name__} {error}".rstrip()
+        text = f"it cannot be decided again: {type(error).__name__} {error}".rstrip()
         yield Finding("decisions", dossier.order_id, text)
         return
     yield from compare_rows(dossier, row, again)

@@ -79,6 +79,18 @@ def test_a_dispute_must_have_its_deadline_until_it_was_announced(
     assert audited().clean
 
 
+def test_a_row_that_makes_no_sense_is_a_finding_and_the_audit_goes_on(
+    world: str, audited: Callable[[], AuditReport]
+) -> None:
+    filler = Filler(world)
+    corrupt(world, "UPDATE consumer_positions SET next_offset = 0, epoch = epoch + 1")
+    more = [said("payment.captured", "o-x", 1), said("refund.requested", "o-x", 2)]
+    filler.records([*a_small_world(), *more])
+    corrupt(world, "UPDATE escrows SET policy_version = 99 WHERE order_id = 'o-x'")
+    (finding,) = audited().findings
+    assert (finding.check, finding.subject) == ("decisions", "o-x")
+
+
 def test_a_forgotten_note_is_no_finding(world: str, audited: Callable[[], AuditReport]) -> None:
     corrupt(world, "DELETE FROM fact_texts", "UPDATE identities SET salt = NULL")
     assert audited().findings == []
