@@ -5,6 +5,7 @@ worker loses in SQL.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
@@ -35,6 +36,32 @@ class Step(NamedTuple):
     last_offset: int | None  # None: no record in between, markers only
     last_digest: bytes | None
     t_max: int  # largest timestamp of the facts in it; -1 if none
+
+
+class Move(NamedTuple):
+    """An operator's decision about where a stage goes on in one partition."""
+
+    stage: str
+    topic: str
+    partition: int
+    cluster_id: str
+    next_offset: int
+    operator_id: str
+    reason: str
+
+
+class MoveRow(NamedTuple):
+    """A move that was made; `from_offset` None: the stage had never read there."""
+
+    stage: str
+    topic: str
+    partition: int
+    cluster_id: str
+    from_offset: int | None
+    to_offset: int
+    operator_id: str
+    reason: str
+    at: datetime
 
 
 _TAKE_EPOCH: Final = """
@@ -73,10 +100,29 @@ SELECT topic, partition, cluster_id, epoch, next_offset, last_offset, last_diges
 FROM consumer_positions WHERE stage = %(stage)b ORDER BY topic, partition
 """
 
-_FORWARD: Final = """
-UPDATE consumer_positions SET next_offset = %(next_offset)s, epoch = epoch + 1,
-  cluster_id = %(cluster_id)s, last_offset = NULL, last_digest = NULL
-WHERE stage = %(stage)s AND topic = %(topic)s AND partition = %(partition)s
+# In a statement of its own, which waits for the running batch before it reads.
+_NOTE_MOVE: Final = """
+WITH here AS (
+  SELECT next_offset FROM consumer_positions
+  WHERE stage = %(stage)s AND topic = %(topic)s AND partition = %(partition)s FOR UPDATE
+)
+INSERT INTO position_moves
+  (stage, topic, partition, cluster_id, from_offset, to_offset, operator_id, reason)
+VALUES (%(stage)s, %(topic)s, %(partition)s, %(cluster_id)s, (SELECT next_offset FROM here),
+  %(next_offset)s, %(operator_id)s, %(reason)s)
+"""
+
+_PUT: Final = """
+INSERT INTO consumer_positions AS p (stage, topic, partition, cluster_id, epoch, next_offset)
+VALUES (%(stage)s, %(topic)s, %(partition)s, %(cluster_id)s, 1, %(next_offset)s)
+ON CONFLICT (stage, topic, partition) DO UPDATE SET epoch = p.epoch + 1,
+  next_offset = excluded.next_offset, cluster_id = excluded.cluster_id,
+  last_offset = NULL, last_digest = NULL
+"""
+
+_MOVES: Final = """
+SELECT stage, topic, partition, cluster_id, from_offset, to_offset, operator_id, reason, at
+FROM position_moves WHERE stage = %(stage)b ORDER BY move_no DESC LIMIT 20
 """
 
 _NOW: Final = "SELECT coalesce(max(t_max), -1) FROM consumer_positions"
@@ -130,27 +176,18 @@ def read(connection: Connection, stage: str) -> list[Position]:
     return [Position(*row) for row in fetch(connection, _READ, stage=stage)]
 
 
-def put(
-    connection: Connection,
-    stage: str,
-    topic: str,
-    partition: int,
-    cluster_id: str,
-    next_offset: int,
-) -> bool:
-    """An operator's decision to go on from `next_offset`; ends the running worker's epoch."""
-    return (
-        execute(
-            connection,
-            _FORWARD,
-            stage=stage,
-            topic=topic,
-            partition=partition,
-            cluster_id=cluster_id,
-            next_offset=next_offset,
-        )
-        == 1
-    )
+def put(connection: Connection, move: Move) -> None:
+    """Go on from where an operator says, and keep who said so and why.
+
+    Ends the running worker's epoch, and forgets the last record read: the log may be another one.
+    """
+    execute(connection, _NOTE_MOVE, **move._asdict())
+    execute(connection, _PUT, **move._asdict())
+
+
+def moves(connection: Connection, stage: str) -> list[MoveRow]:
+    """The last twenty times that an operator moved a position of this stage, newest first."""
+    return [MoveRow(*row) for row in fetch(connection, _MOVES, stage=stage)]
 
 
 def decided_until(connection: Connection) -> int:

@@ -1,6 +1,7 @@
 """People's questions are answered from one snapshot, which sees no half of anything and blocks nobody.
 
-Nothing here writes. What goes wrong comes out as one sentence that says what to do.
+Nothing here writes, but for what an operator does by `change`. What goes wrong comes out as one
+sentence that says what to do.
 """
 
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from storage import migrate
-from storage.engine import reading_engine
+from storage.engine import reading_engine, stage_engine
 
 Snapshot = Connection  # a connection inside one read-only transaction
 
@@ -37,6 +38,19 @@ def snapshot(url: str) -> Iterator[Snapshot]:
             )
             with connection.begin():
                 yield connection
+    except (SQLAlchemyError, DriverError) as error:
+        raise DatabaseTrouble(explain_trouble(error)) from None
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def change(url: str) -> Iterator[Connection]:
+    """One transaction of an operator's, committed at its end. Raises DatabaseTrouble."""
+    engine = stage_engine(url, name="escrow-operator")
+    try:
+        with engine.begin() as connection:
+            yield connection
     except (SQLAlchemyError, DriverError) as error:
         raise DatabaseTrouble(explain_trouble(error)) from None
     finally:

@@ -425,6 +425,22 @@ consumer_positions: Final = Table(
     postgresql_with={"fillfactor": 50},
 )
 
+# Where operators put a position, from where, and why; append-only.
+position_moves: Final = Table(
+    "position_moves",
+    metadata,
+    Column("move_no", BigInteger, Identity(always=True), primary_key=True),
+    Column("stage", Text, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("cluster_id", Text, nullable=False),
+    Column("from_offset", BigInteger),  # null: the stage had never read there
+    Column("to_offset", BigInteger, nullable=False),
+    Column("operator_id", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
 # One row a partition and batch: each record has exactly one outcome; append-only.
 batches: Final = Table(
     "batches",
@@ -525,4 +541,5 @@ APPEND_ONLY: Final = (
     postings,
     batches,
     dead_letter_actions,
+    position_moves,
 )

@@ -2,7 +2,20 @@
 
 import typer
 
-from ops.cli import audit, commands, dlq, facts, lag, order, run, setup, simulate, topics, up
+from ops.cli import (
+    audit,
+    commands,
+    dlq,
+    facts,
+    lag,
+    order,
+    positions,
+    run,
+    setup,
+    simulate,
+    topics,
+    up,
+)
 
 app = typer.Typer(
     name="escrow",
@@ -20,6 +33,7 @@ app.command()(audit.audit)
 app.command()(lag.lag)
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(commands.app, name="commands")
+app.add_typer(positions.app, name="positions")
 app.add_typer(topics.app, name="topics")
 setup.register(app)
 up.register(app)

@@ -135,6 +135,15 @@ TRUE: Final[dict[str, Row]] = {
         "operator_id": "op",
         "reason": "r",
     },
+    "position_moves": {
+        "move_no": 1,
+        "stage": "payments",
+        **_PLACE,
+        "cluster_id": "c",
+        "to_offset": 0,
+        "operator_id": "op",
+        "reason": "r",
+    },
     "deadlines": {"order_id": "o", "request_id": "r", "due_at": 1},
     "supplier_reports": {
         "source": "/s",

@@ -10,7 +10,14 @@ branch_labels = None
 depends_on = None
 
 
-_APPEND_ONLY = ("facts", "resolutions", "postings", "batches", "dead_letter_actions")
+_APPEND_ONLY = (
+    "facts",
+    "resolutions",
+    "postings",
+    "batches",
+    "dead_letter_actions",
+    "position_moves",
+)
 
 
 def upgrade() -> None:
@@ -400,6 +407,22 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("payment_id", name=op.f("pk_payments")),
     )
     op.create_table(
+        "position_moves",
+        sa.Column("move_no", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("stage", sa.Text(), nullable=False),
+        sa.Column("topic", sa.Text(), nullable=False),
+        sa.Column("partition", sa.Integer(), nullable=False),
+        sa.Column("cluster_id", sa.Text(), nullable=False),
+        sa.Column("from_offset", sa.BigInteger(), nullable=True),
+        sa.Column("to_offset", sa.BigInteger(), nullable=False),
+        sa.Column("operator_id", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column(
+            "at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
+        sa.PrimaryKeyConstraint("move_no", name=op.f("pk_position_moves")),
+    )
+    op.create_table(
         "postings",
         sa.Column("order_id", sa.Text(collation="C"), nullable=False),
         sa.Column("decision_no", sa.Integer(), nullable=False),
@@ -517,6 +540,7 @@ def downgrade() -> None:
     op.drop_table("shipments")
     op.drop_table("resolutions")
     op.drop_table("postings")
+    op.drop_table("position_moves")
     op.drop_table("payments")
     op.drop_index("ix_parked_ticked_at", table_name="parked")
     op.drop_index("ix_parked_expires_at", table_name="parked")
