@@ -7,7 +7,7 @@ from typing import Final, get_args
 from escrow.arrival import Decided, Moved
 from escrow.decision import Applied
 from escrow.postings import ACCOUNTS, Movement
-from escrow.state import SETTLED, Order, Status
+from escrow.state import DISPUTE_OPEN, SETTLED, Escrow, Order, Status
 from schemas.commands import command_id, reissue_command_id
 
 STATUSES: Final = get_args(Status)
@@ -67,6 +67,7 @@ class Books:
         assert folded == {pair: amount for pair, amount in expected.items() if amount}
         assert row.supplier_debt_minor <= row.paid_out_minor
         assert row.parked == len(order.waiting)
+        assert_open_parts(row)
         self._check_commands(order)
 
     def _check_commands(self, order: Order) -> None:
@@ -100,3 +101,21 @@ def _assert_entry(entry: Movement) -> None:
     assert entry.debit != entry.credit
     assert type(entry.amount_minor) is int
     assert entry.amount_minor > 0
+
+
+def assert_open_parts(row: Escrow) -> None:
+    """Request, offer and what is remembered stand exactly where the status says so."""
+    disputed = row.status in DISPUTE_OPEN
+    if row.status != "FROZEN":
+        assert (row.request_id is not None) == disputed
+        assert row.frozen_from is None
+    else:
+        assert row.frozen_from in ("HELD", "DISPUTED", "IN_MEDIATION")
+        assert row.chargebacks_open > 0
+    assert (row.request_id is None) == (row.request_reason is None)
+    offer = (row.offer_id, row.offer_by, row.offer_minor)
+    assert None not in offer or offer == (None, None, None)
+    assert row.offer_id is None or row.request_id is not None
+    assert (row.decided_by is not None) == (row.status in SETTLED)
+    assert 0 <= row.shipments_failed <= row.shipments_known
+    assert (row.ruling_outcome is not None) == (row.decided_by == "ruling")

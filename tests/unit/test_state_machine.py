@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from escrow.arrival import Decided, arrive
 from escrow.decision import Applied
 from escrow.policy import DAY_MS
-from escrow.state import SETTLED, Escrow
+from escrow.state import SETTLED
 from escrow.telling import tell
 from tests.builders import SHA, T0, Story, an_order, given
 from tests.unit.partly_read import only_what_is_named, snapshot
@@ -253,28 +253,6 @@ class AnyOrderOfFacts(RuleBasedStateMachine):
     @invariant()
     def nothing_is_told_twice(self) -> None:
         assert set(self.told.values()) <= {1}
-
-    @invariant()
-    def what_is_open_fits_the_status(self) -> None:
-        for story in self.stories.values():
-            assert_open_parts(story.row)
-
-
-def assert_open_parts(row: Escrow) -> None:
-    """Request, offer and what is remembered stand exactly where the status says so."""
-    disputed = row.status in ("DISPUTED", "IN_MEDIATION")
-    if row.status != "FROZEN":
-        assert (row.request_id is not None) == disputed
-        assert row.frozen_from is None
-    else:
-        assert row.frozen_from in ("HELD", "DISPUTED", "IN_MEDIATION")
-        assert row.chargebacks_open > 0
-    assert (row.request_id is None) == (row.request_reason is None)
-    assert (row.offer_id is None) == (row.offer_by is None) == (row.offer_minor is None)
-    assert row.offer_id is None or row.request_id is not None
-    assert (row.decided_by is not None) == (row.status in SETTLED)
-    assert 0 <= row.shipments_failed <= row.shipments_known
-    assert (row.ruling_outcome is not None) == (row.decided_by == "ruling")
 
 
 TestAnyOrderOfFacts = AnyOrderOfFacts.TestCase
