@@ -46,6 +46,10 @@ FROM consumer_positions p JOIN LATERAL (
   WHERE b.stage = p.stage AND b.topic = p.topic AND b.partition = p.partition
   ORDER BY epoch DESC, first_offset DESC LIMIT 1) b ON true
 """
+_SKIPPED: Final = """
+SELECT count(*), (extract(epoch FROM min(at)) * 1000)::bigint FROM position_moves
+WHERE to_offset > from_offset
+"""
 _HELD_BACK: Final = "SELECT count(*) FROM command_holds"
 _DEADLINES: Final = "SELECT count(*), min(due_at) FROM deadlines WHERE due_at <= %(now)b"
 
@@ -65,6 +69,9 @@ def waiting(connection: Snapshot, now: int) -> list[Waiting]:
     ((count, oldest),) = fetch(connection, _DEADLINES, now=now)
     if count:
         found.append(Waiting("deadlines overdue", count, oldest))
+    ((count, oldest),) = fetch(connection, _SKIPPED)
+    if count:
+        found.append(Waiting("positions moved ahead by hand", count, oldest, by_wall=True))
     letters = fetch(connection, _LETTERS)
     found += [Waiting(f"dead letters: {row[0]}", row[1], row[2], by_wall=True) for row in letters]
     return found

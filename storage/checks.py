@@ -91,7 +91,8 @@ SELECT status, currency, count(*), sum(captured_minor), sum(held_minor), sum(ref
   sum(paid_out_minor), sum(charged_back_minor), sum(supplier_debt_minor), sum(loss_minor)
 FROM escrows WHERE status IS NOT NULL GROUP BY status, currency ORDER BY status, currency
 """
-# Within an epoch batches join; a new epoch may begin earlier (an operator reads again), never later.
+# Within an epoch batches join; a new epoch may begin earlier (an operator reads again), but later
+# only where an operator moved the position there, and left his name.
 _BATCHES_APART: Final = f"""
 SELECT stage || ' ' || topic || '/' || partition,
   CASE WHEN next_offset < first_offset THEN 'a batch runs backwards at ' || first_offset
@@ -104,7 +105,10 @@ FROM (SELECT *, lag(next_offset) OVER w AS before, lag(epoch) OVER w AS epoch_be
         lag(at) OVER w AS at_before
       FROM batches
       WINDOW w AS (PARTITION BY stage, topic, partition ORDER BY epoch, first_offset)) b
-WHERE next_offset < first_offset OR first_offset > before
+WHERE next_offset < first_offset
+  OR (first_offset > before AND NOT EXISTS (SELECT FROM position_moves m
+      WHERE m.stage = b.stage AND m.topic = b.topic AND m.partition = b.partition
+        AND m.to_offset = b.first_offset))
   OR applied + refused + parked + duplicate + dead_letter > next_offset - first_offset
   OR (first_offset < before AND (epoch = epoch_before OR at < at_before))
 LIMIT {LIMIT}
@@ -117,6 +121,8 @@ FROM consumer_positions p JOIN LATERAL (
   WHERE b.stage = p.stage AND b.topic = p.topic AND b.partition = p.partition
   ORDER BY epoch DESC, first_offset DESC LIMIT 1) b ON true
 WHERE p.next_offset <> b.next_offset AND (p.epoch = b.epoch OR p.next_offset > b.next_offset)
+  AND NOT EXISTS (SELECT FROM position_moves m WHERE m.stage = p.stage AND m.topic = p.topic
+    AND m.partition = p.partition AND m.to_offset = p.next_offset)
 LIMIT {LIMIT}
 """  # noqa: S608  our own text
 _READ: Final = """

@@ -1,7 +1,7 @@
 """A real database filled by the real batch, record by record or in runs, without a broker between."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import Final
 
@@ -23,10 +23,11 @@ STAGE_OF: Final = {topic: stage for stage, topic in STAGE_TOPICS.items()}
 class Filler:
     """Feeds records to stages in the order given; offsets are counted a topic, partition 0."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, offsets: Mapping[str, int] | None = None) -> None:
+        """`offsets`: where topics that were fed before go on."""
         upgrade(url)
         self._url = url
-        self._offsets: defaultdict[str, int] = defaultdict(int)
+        self._offsets: defaultdict[str, int] = defaultdict(int, offsets or {})
 
     def lines(self, content: bytes, runs: bool = True) -> int:
         """Feed a file in the form of RULES 5."""

@@ -91,6 +91,31 @@ def test_a_row_that_makes_no_sense_is_a_finding_and_the_audit_goes_on(
     assert (finding.check, finding.subject) == ("decisions", "o-x")
 
 
+def test_a_skip_with_an_operators_name_is_told_and_is_no_finding(
+    world: str, audited: Callable[[], AuditReport]
+) -> None:
+    """The same skip without a name is one."""
+    moved = (
+        "UPDATE consumer_positions SET next_offset = 9, epoch = epoch + 1 WHERE stage = 'payments'"
+    )
+    corrupt(world, moved)
+    filler = Filler(world, {"escrow.payments.v1": 9})
+    assert [finding.check for finding in audited().findings] == ["batches"]
+    corrupt(
+        world,
+        "INSERT INTO position_moves"
+        " (stage, topic, partition, cluster_id, from_offset, to_offset, operator_id, reason)"
+        " VALUES ('payments', 'escrow.payments.v1', 0, 'c', 5, 9, 'op-7', 'the log is gone')",
+    )
+    for _ in range(2):
+        report = audited()
+        assert report.findings == []
+        assert report.waiting[-2].what == "positions moved ahead by hand"
+        filler.records([said("payment.captured", "o-after", 1)])
+    corrupt(world, "TRUNCATE position_moves")
+    assert [finding.check for finding in audited().findings] == ["batches"]
+
+
 def test_a_forgotten_note_is_no_finding(world: str, audited: Callable[[], AuditReport]) -> None:
     corrupt(world, "DELETE FROM fact_texts", "UPDATE identities SET salt = NULL")
     assert audited().findings == []
