@@ -17,6 +17,10 @@ from ops.cli import (
     up,
 )
 
+LOOK = "Look: nothing is changed"
+ACT = "Act: with a confirmation, or --yes"
+SET_UP = "Set up"
+
 app = typer.Typer(
     name="escrow",
     help="A message-driven escrow pipeline: facts in, payout and refund commands out.\n\n"
@@ -25,18 +29,18 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-run.register(app)
-app.command()(simulate.simulate)
-app.add_typer(facts.app, name="facts")
-app.add_typer(order.app, name="order")
-app.command()(audit.audit)
-app.command()(lag.lag)
-app.add_typer(dlq.app, name="dlq")
-app.add_typer(commands.app, name="commands")
-app.add_typer(positions.app, name="positions")
-app.add_typer(topics.app, name="topics")
-setup.register(app)
 up.register(app)
+run.register(app)
+app.add_typer(order.app, name="order", rich_help_panel=LOOK)
+app.command(rich_help_panel=LOOK)(lag.lag)
+app.command(rich_help_panel=LOOK)(audit.audit)
+app.add_typer(facts.app, name="facts", rich_help_panel=LOOK)
+app.command(rich_help_panel=LOOK)(simulate.simulate)
+app.add_typer(dlq.app, name="dlq", rich_help_panel=ACT)
+app.add_typer(commands.app, name="commands", rich_help_panel=ACT)
+app.add_typer(positions.app, name="positions", rich_help_panel=ACT)
+app.add_typer(topics.app, name="topics", rich_help_panel=SET_UP)
+setup.register(app, SET_UP)
 
 
 def main() -> None:

@@ -17,11 +17,11 @@ _MARKS = {
 }
 
 
-def register(app: typer.Typer) -> None:
-    """Add these commands to the program."""
-    app.command()(migrate)
-    app.command()(doctor)
-    app.add_typer(config, name="config")
+def register(app: typer.Typer, panel: str) -> None:
+    """Add these commands to the program, under this heading of its help."""
+    app.command(rich_help_panel=panel)(migrate)
+    app.command(rich_help_panel=panel)(doctor)
+    app.add_typer(config, name="config", rich_help_panel=panel)
 
 
 def migrate(dry_run: DryRunOption = False, yes: YesOption = False) -> None:
