@@ -1,0 +1,1 @@
+"""Bugs planted on purpose, each alone, each to be caught by a layer of tests that already exists."""

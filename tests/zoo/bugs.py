@@ -1,0 +1,316 @@
+"""The zoo: what could go wrong in a pipeline like this one, as text that replaces other text.
+
+Most are the list of the reliability page; the rest are mistakes that were made, or nearly, elsewhere.
+"""
+
+from typing import Final, NamedTuple
+
+MODEL: Final = "tests/unit/test_against_model.py"
+ARRIVAL: Final = "tests/unit/test_arrival.py"
+ROWS: Final = "tests/integration/test_batch_equals_dry_run.py"
+RACES: Final = "tests/integration/test_races.py"
+RELAY: Final = "tests/integration/test_relay.py"
+TICKER: Final = "tests/integration/test_ticker.py"
+WORKER: Final = "tests/integration/test_worker.py"
+GATEWAY: Final = "tests/integration/test_gateway.py"
+
+
+class Edit(NamedTuple):
+    module: str
+    old: str  # stands there exactly once
+    new: str
+
+
+class Bug(NamedTuple):
+    caught_by: str  # the tests that must fail
+    edits: tuple[Edit, ...]
+
+
+def bug(caught_by: str, module: str, old: str, new: str, *more: Edit) -> Bug:
+    return Bug(caught_by, (Edit(module, old, new), *more))
+
+
+_REQUESTS: Final = "escrow.rules.refund_requests"
+_PAYMENTS: Final = "escrow.rules.payments"
+
+BUGS: Final[dict[str, Bug]] = {
+    # positions and locks
+    "offset outside the transaction": bug(
+        RACES,
+        "consumers.engine.batch",
+        '        _fence(connection, job.stage, positions, chunk, facts)\n        crash_point("batch.fenced")\n',
+        "        _fence(connection, job.stage, positions, chunk, facts)\n"
+        "    with connection.begin():\n",
+    ),
+    "no fence": bug(
+        RACES,
+        "storage.positions",
+        "  AND p.epoch = s.epoch AND p.next_offset = s.expected\nRETURNING",
+        "RETURNING",
+    ),
+    "fence without epoch": bug(
+        RACES, "storage.positions", "  AND p.epoch = s.epoch AND p.next", "  AND p.next"
+    ),
+    "fence without offset": bug(
+        RACES,
+        "storage.positions",
+        "p.epoch = s.epoch AND p.next_offset = s.expected",
+        "p.epoch = s.epoch",
+    ),
+    "unsorted locks, retry dropped": bug(
+        RACES,
+        "storage.orders",
+        "ORDER BY order_id FOR NO KEY UPDATE",
+        "ORDER BY random() FOR NO KEY UPDATE",
+        Edit(
+            "storage.orders",
+            "    ids = sorted(order_ids, key=str.encode)\n",
+            "    ids = list(order_ids)\n",
+        ),
+        Edit(
+            "storage.engine",
+            '    if sqlstate in {"25P03"',
+            '    if sqlstate == "40P01":\n        return Remedy.STOP\n    if sqlstate in {"25P03"',
+        ),
+    ),
+    "check-then-insert without the row lock": bug(
+        RACES, "storage.orders", "ORDER BY order_id FOR NO KEY UPDATE", "ORDER BY order_id"
+    ),
+    "no lock row for an unknown order": bug(
+        ROWS, "storage.orders", "    execute(connection, _INSERT_LOCK_ROWS, order_ids=ids)\n", ""
+    ),
+    "order lock and parked read at one snapshot": bug(
+        RACES,
+        "consumers.engine.batch",
+        "    with connection.begin():\n",
+        '    with connection.execution_options(isolation_level="REPEATABLE READ").begin():\n',
+    ),
+    "COMMIT retried blindly": bug(
+        RACES,
+        "storage.engine",
+        "        return Remedy.UNKNOWN\n",
+        "        return Remedy.RETRY\n",
+    ),
+    "good facts dead-lettered on a race": bug(
+        RACES,
+        "storage.engine",
+        "        return Remedy.RETRY\n    return Remedy.STOP",
+        "        return Remedy.BISECT\n    return Remedy.STOP",
+    ),
+    # identities
+    "payload digest ignored": bug(
+        ROWS,
+        "storage.facts",
+        "        if self.digest != fact.digest[:16] or (",
+        "        if (",
+    ),
+    "identities that expire": bug(
+        ROWS,
+        "storage.facts",
+        "WHERE identity = ANY(%(identities)b::bytea[])\n",
+        "WHERE identity = ANY(%(identities)b::bytea[]) AND get_byte(identity, 0) > 100\n",
+    ),
+    "identity kept of what found no room": bug(
+        ROWS,
+        "consumers.engine.batch",
+        '        if ending[0] == "dead_letter":  # `parking_full` leaves no identity behind\n',
+        '        if ending[0] == "dead_letter":\n'
+        "            self.decisions.identities.append(\n"
+        "                (identity, Known(fact.digest[:16], sealed.salt, sealed.text_digest)))\n",
+    ),
+    # the relay, the ticker
+    "cursor over max(id)": bug(
+        RELAY,
+        "consumers.engine.relay",
+        "            rows = relaying.read_unsent(connection, slices, self._rows_max, self._bytes_max)\n",
+        "            rows = relaying.read_unsent(connection, slices, self._rows_max, self._bytes_max)\n"
+        '            rows = [r for r in rows if r.id > getattr(self, "_cursor", 0)]\n'
+        "            self._cursor = max((r.id for r in rows), default=getattr(self, '_cursor', 0))\n",
+    ),
+    "two relays without epochs": bug(
+        RELAY,
+        "storage.relaying",
+        "    ON s.slice = e.slice AND s.epoch = e.epoch\n  ORDER",
+        "    ON s.slice = e.slice\n  ORDER",
+    ),
+    "sent marked before the ack": bug(
+        RELAY,
+        "consumers.engine.relay",
+        "        return self.mark(self.send(rows)) if rows else 0\n",
+        "        if not rows:\n            return 0\n"
+        "        marked = self.mark(rows)\n        self.send(rows)\n        return marked\n",
+    ),
+    "rows after a failed one sent all the same": bug(
+        RELAY,
+        "consumers.engine.relay",
+        "            if row.slice in stopped:\n                continue\n",
+        "",
+    ),
+    "hold not looked at": bug(
+        RELAY,
+        "storage.relaying",
+        '_NOT_HELD: Final = """(o.let_go IS DISTINCT FROM false OR NOT EXISTS (',
+        '_NOT_HELD: Final = """(o.id > 0 OR NOT EXISTS (',
+    ),
+    "local clock for deadlines": bug(
+        TICKER,
+        "consumers.engine.ticker",
+        "    return decided_until\n",
+        "    return lambda _connection: time.time_ns() // 1_000_000\n",
+    ),
+    "tick marked without its ack": bug(
+        TICKER,
+        "consumers.engine.ticker",
+        "        acked = self.announce(due, now)\n",
+        "        self.announce(due, now)\n        acked = due\n        self._publisher.close()\n",
+    ),
+    "stale tick applied": bug(
+        TICKER, "escrow.rules.deadlines", '        and escrow.status == "DISPUTED"\n', ""
+    ),
+    # the door
+    "duplicate JSON key accepted": bug(
+        MODEL, "schemas.strict_json", "    if builder.duplicate:\n", "    if False:\n"
+    ),
+    "card number not looked for": bug(
+        MODEL, "schemas.door", "        if cards.has_card_number(written):\n", "        if False:\n"
+    ),
+    "key not compared": bug(
+        MODEL, "schemas.door", "    if record.key != key.encode() or (", "    if ("
+    ),
+    "any source may send": bug(
+        "tests/unit/test_trust.py",
+        "schemas.trust",
+        "        return any(fnmatchcase(source, pattern) for",
+        "        return bool(source) or any(fnmatchcase(source, pattern) for",
+    ),
+    # the rules
+    "random command_id": bug(
+        MODEL,
+        "schemas.commands",
+        'return sha256(f"{order_id}',
+        '__import__("os").urandom(16).hex(); return sha256(f"{order_id}',
+    ),
+    "parked never woken": bug(
+        MODEL, "escrow.arrival", "        steps.extend(_wake(order))\n", "        pass\n"
+    ),
+    "parked forever": bug(
+        MODEL,
+        "escrow.arrival",
+        "        if waiting.fact.t + limit <= t and",
+        "        if t < 0 and",
+    ),
+    "expiry off by one": bug(
+        ARRIVAL,
+        "escrow.arrival",
+        "waiting.fact.t + limit <= t and",
+        "waiting.fact.t + limit < t and",
+    ),
+    "float money": bug(
+        MODEL,
+        "escrow.settlement",
+        "    payout = available - refund\n",
+        "    payout = available - round(available * 0.1 * (refund / available) / 0.1 * 0.999999)\n",
+    ),
+    "rounding loss": bug(
+        MODEL,
+        "escrow.settlement",
+        "    payout = available - refund\n",
+        "    payout = (available - refund) // 10 * 10\n",
+    ),
+    "part refund forgets the remainder": bug(
+        MODEL,
+        "escrow.settlement",
+        '        ("payout", old.supplier_id, payout, old.payout_commands + 1),\n',
+        '        ("payout", old.supplier_id, 0 if refund else payout, old.payout_commands + 1),\n',
+    ),
+    "second settlement possible": bug(
+        MODEL,
+        "escrow.decide",
+        "    if status in SETTLED:\n        return Refused",
+        "    if status in SETTLED and not order.escrow.refunded_minor:\n        return Refused",
+    ),
+    "mediation boundary off by one": bug(
+        MODEL, _REQUESTS, "    if fact.t < eligible_at:\n", "    if fact.t <= eligible_at:\n"
+    ),
+    "withdrawn request resets the clock": bug(
+        MODEL,
+        _REQUESTS,
+        '        escrow._replace(\n            status="HELD",\n',
+        '        escrow._replace(\n            status="HELD", first_requested_at=None,\n',
+    ),
+    "ruling overwritten": bug(
+        MODEL,
+        "escrow.rules.mediation_rulings",
+        '    return Refused("ruling_final", alarms',
+        "    return Applied(escrow._replace(ruling_outcome=data.outcome))\n"
+        '    return Refused("ruling_final", alarms',
+    ),
+    "unknown command's answer dropped": bug(
+        MODEL,
+        "escrow.rules.gateway_results",
+        '        return Parked("awaiting_command")\n',
+        '        return Refused("command_is_settled")\n',
+    ),
+    "facts before the payment skipped": bug(
+        MODEL,
+        "escrow.decide",
+        '        return Parked("awaiting_payment")\n',
+        "        return Applied(order.escrow)\n",
+    ),
+    "payment of another order accepted": bug(
+        MODEL,
+        _PAYMENTS,
+        "    if owner is not None:\n        return Refused",
+        "    if owner == '':\n        return Refused",
+    ),
+    "chargeback taken twice": bug(
+        MODEL,
+        _PAYMENTS,
+        '    if chargeback.state != "open":\n',
+        '    if chargeback.state == "won":\n',
+    ),
+    "retries without an end": bug(
+        MODEL,
+        "escrow.rules.gateway_results",
+        "    if retryable and command.failures <",
+        "    if retryable or command.failures <",
+    ),
+    "own offer accepted": bug(
+        MODEL, _REQUESTS, "    if data.by == escrow.offer_by:\n", "    if False:\n"
+    ),
+    "anyone may speak for the buyer": bug(
+        MODEL,
+        "escrow.decide",
+        '    return None if is_party else Refused("wrong_party")\n',
+        "    return None\n",
+    ),
+    "any returned parcel proves the loss": bug(
+        MODEL,
+        "escrow.state",
+        'self.cause == "undeliverable"',
+        "self.cause is not None",
+    ),
+    # the rows
+    "total not moved with the row": bug(
+        "tests/integration/test_audit.py",
+        "storage.decisions",
+        "        add_deltas(connection, [(self._before[row.order_id], row) for row in changed])\n",
+        "        add_deltas(connection, [(self._before[row.order_id], row) for row in changed[1:]])\n",
+    ),
+    "woken fact stays in the work table": bug(
+        ROWS, "storage.decisions", "        if self._left:\n", "        if len(self._left) > 1:\n"
+    ),
+    "code left out of the chain": bug(
+        ARRIVAL.replace("arrival", "chain"),
+        "escrow.arrival",
+        "{outcome}\\n{code or ''}\\n",
+        "{outcome}\\n",
+    ),
+    # the simulated gateway
+    "effect before its note": bug(
+        GATEWAY,
+        "ops.local.gateway.store",
+        '            ("INSERT OR REPLACE INTO positions VALUES (?, ?, ?)", places),\n',
+        "",
+    ),
+}
