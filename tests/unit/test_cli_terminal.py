@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -119,3 +120,9 @@ def test_help_does_not_wait_for_clients_it_does_not_need() -> None:
 def test_wrong_use_is_exit_code_2() -> None:
     assert CliRunner().invoke(app, ["order", "show"]).exit_code == terminal.NOT_DONE
     assert CliRunner().invoke(app, ["no-such-thing"]).exit_code == terminal.NOT_DONE
+
+
+def test_the_page_about_the_command_line_names_every_command() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")
+    missing = [words for words in commands() if " ".join(words) not in page]
+    assert missing == []
