@@ -141,6 +141,7 @@ class _Session:
             if not begin <= position <= end:
                 raise Halt(
                     f"{where.topic}[{where.partition}] holds offsets {begin} to {end}, but"
-                    f" {position} was reached: commands were lost, or the topic was recreated"
+                    f" {position} was reached: commands were lost, or the topic was recreated."
+                    " See docs/runbook.md, `commands were lost`."
                 )
             self._consumer.seek(where, position)

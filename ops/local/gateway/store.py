@@ -84,7 +84,10 @@ class Store:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._lock.close()
-            raise Halt(f"another gateway simulator works in {data_dir}") from None
+            raise Halt(
+                f"another gateway simulator works in {data_dir}."
+                " See docs/runbook.md, `another gateway simulator`."
+            ) from None
         self._db = sqlite3.connect(data_dir / FILE, isolation_level=None)
         self._db.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; {SCHEMA}")
         self._db.execute(
@@ -95,7 +98,7 @@ class Store:
             self.close()
             raise Halt(
                 f"the gateway simulator's data in {data_dir} belong to cluster {known},"
-                f" this is {cluster_id}: start it with another directory"
+                f" this is {cluster_id}. See docs/runbook.md, `another cluster`."
             )
         (self.entries,) = self._db.execute("SELECT coalesce(max(n), 0) FROM log").fetchone()
 
