@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet \
 	--custom-compile-command 'make lock'
 
-.PHONY: install demo up test test-unit lint format clean lock
+.PHONY: install demo up test test-unit lint format clean lock chaos chaos-quick chaos-report
 .DEFAULT_GOAL := install
 
 install: .venv/.dev
@@ -39,6 +39,16 @@ test: install lint
 
 test-unit: install
 	$(BIN)/python -m pytest tests/unit $(ARGS)
+
+# Long, can be stopped at any time: every round adds itself to tests/chaos/ledger.jsonl. HOURS=1
+chaos: install
+	@$(BIN)/python -m tests.chaos long --hours $(or $(HOURS),1)
+
+chaos-quick: install
+	@$(BIN)/python -m tests.chaos quick $(ARGS)
+
+chaos-report: install
+	@$(BIN)/python -m tests.chaos report
 
 lint: install
 	$(BIN)/ruff check .

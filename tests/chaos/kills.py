@@ -29,9 +29,9 @@ from tests.chaos.recorded import Recorder
 KNOBS: Final = Knobs(
     duplicates=0.05, conflicts=0.005, garbage=0.03, disorder=0.15, magic=0.05, orders_per_day=4
 )
-ROUND_SECONDS: Final = 25.0
-ORDERS: Final = 12  # a burst
-BURST_SECONDS: Final = 1.5
+ROUND_SECONDS: Final = 45.0
+ORDERS: Final = 8  # a burst
+BURST_SECONDS: Final = 1.0
 
 
 class Feed:
@@ -83,6 +83,7 @@ class Orders:
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
+        self._groups = count()
         self._next = {name: self._endless(places_of(name)) for name in PROGRAMS}
         stages = tuple(place for place in PLACES if place.partition(".")[0] in {"worker", "batch"})
         shared = self._endless(stages)
@@ -94,7 +95,13 @@ class Orders:
 
     def next(self, name: str) -> str:
         place = next(self._next[name])
-        return f"{place}:{self._rng.choice((1, 1, 1, 2, 3))}"
+        return f"{place}:{self._rng.choice((1, 1, 1, 2))}"
+
+    def group(self) -> dict[str, str]:
+        """Mostly a group without the dead one in it, which would hold its partitions for seconds."""
+        if self._rng.random() < 0.25:
+            return {}
+        return {"ESCROW_KAFKA__GROUP_PREFIX": f"kills-{next(self._groups)}"}
 
 
 def run_round(line: Line, feed: Feed, orders: Orders, kills: Counter[str], left: int) -> None:
@@ -106,7 +113,7 @@ def run_round(line: Line, feed: Feed, orders: Orders, kills: Counter[str], left:
         if name in line.running and line.armed(name) is None:
             line.kill(name)
         if name not in line.running:
-            line.start_program(name, orders.next(name))
+            line.start_program(name, orders.next(name), orders.group())
     while time.monotonic() < until and kills.total() - before < left:
         if time.monotonic() - fed_at > BURST_SECONDS:
             feed.burst()
@@ -116,7 +123,7 @@ def run_round(line: Line, feed: Feed, orders: Orders, kills: Counter[str], left:
                 kills[crash_at.partition(":")[0]] += 1
             else:
                 sys.stdout.write(f"{name} ended with {code}, ordered {crash_at}\n")
-            line.start_program(name, orders.next(name))
+            line.start_program(name, orders.next(name), orders.group())
         time.sleep(0.02)
 
 

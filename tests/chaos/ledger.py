@@ -8,9 +8,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-FILE: Final = Path(os.environ.get("CHAOS_LEDGER") or Path(__file__).with_name("ledger.jsonl"))
 ROOT: Final = Path(__file__).parents[2]
 Entry = dict[str, Any]
+
+
+def path() -> Path:
+    """The committed ledger, unless the environment names another (CHAOS_LEDGER)."""
+    return Path(os.environ.get("CHAOS_LEDGER") or Path(__file__).with_name("ledger.jsonl"))
 
 
 def commit() -> str:
@@ -32,12 +36,13 @@ def append(kind: str, seed: int, counts: Counter[str], seconds: float, violation
         "commit": commit(),
         "violations": violations,
     }
-    with FILE.open("a") as file:
+    with path().open("a") as file:
         file.write(json.dumps(entry, separators=(",", ":")) + "\n")
     return entry
 
 
-def read(file: Path = FILE) -> list[Entry]:
+def read() -> list[Entry]:
+    file = path()
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 

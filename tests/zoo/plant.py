@@ -40,7 +40,7 @@ class _Loader(SourceFileLoader):
         super().__init__(name, str(file_of(name)))
         self._source = source
 
-    def get_code(self, fullname: str) -> CodeType | None:
+    def get_code(self, fullname: str) -> CodeType | None:  # type: ignore[explicit-override]
         code: CodeType = compile(self._source, self.path, "exec")
         return code
 
@@ -49,7 +49,7 @@ class _Finder(MetaPathFinder):
     def __init__(self, edits: Sequence[Edit]) -> None:
         self._sources = {e.module: edited(edits, e.module) for e in edits}
 
-    def find_spec(
+    def find_spec(  # type: ignore[explicit-override]
         self,
         fullname: str,
         path: Sequence[str] | None,
