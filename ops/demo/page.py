@@ -17,6 +17,7 @@ from schemas.reasons import DEAD_LETTERS, REFUSALS
 from storage.pulse import Fate
 
 WIDE: Final = 112  # columns from which there is room for more
+_RECORDED_AT: Final = 66  # columns, so that the marks stand under each other
 _MONEY: Final = ("held", "refunded", "paid_out")
 
 
@@ -64,6 +65,7 @@ class StoryPage:
         if beat.answers:
             return
         if fate.outcome == "applied":
+            self._fact.pad_right(max(0, _RECORDED_AT - self._fact.cell_len))
             self._fact.append("  ✓ recorded", style="green")
             self._line(self._fact, f"{self._place}  {_took(seconds)}")
         else:
