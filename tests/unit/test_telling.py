@@ -87,6 +87,7 @@ def test_a_settlement_tells_the_change_then_sends_the_refund_then_the_payout() -
     )
     assert (payout.topic, payout.type) == ("escrow.payout-commands.v1", "payout.release")
     assert (refund.id, refund.command_id, refund.t) == (f"{REFUND}.1", REFUND, T0 + 1)
+    assert not any(out.may_be_held for out in (changed, refund, payout))
     assert data(payout) == {
         "command_id": PAYOUT,
         "order_id": "o-1",
@@ -113,7 +114,7 @@ def test_a_retry_is_told_under_an_id_of_its_own_attempt_and_valid_from_its_own_f
 def test_a_reissue_is_sent_with_its_own_cause_and_the_old_decision() -> None:
     seen = given(an_order().failed()).when("command.reissued", id="it", command_id=PAYOUT)
     (again,) = told(seen)
-    assert again.command_id == reissue_id(PAYOUT)
+    assert (again.command_id, again.may_be_held) == (reissue_id(PAYOUT), True)
     sent = PaymentCommand.model_validate_json(again.payload)
     assert (sent.purpose, sent.decided_by, sent.cause.id) == ("reissue", "buyer", "it")
 
@@ -172,6 +173,7 @@ def test_mediation_available_names_the_request_and_the_first_one_s_time() -> Non
     story = an_order().disputed().after(days=10)
     (available,) = told(given(story).when("deadline.reached", id="it"))
     assert (available.type, available.key) == ("mediation.available", "o-1")
+    assert available.id == event_id("mediation.available", 0)
     assert data(available) == {
         "order_id": "o-1",
         "request_id": "r-1",

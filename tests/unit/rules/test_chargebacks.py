@@ -1,6 +1,6 @@
 """RULES 4.1, chargebacks: never argued with; each fact about one is booked once."""
 
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -107,10 +107,25 @@ def test_a_close_of_an_unknown_chargeback_is_refused(past: str) -> None:
 
 @pytest.mark.parametrize("first", ["won", "lost"])
 @pytest.mark.parametrize("second", ["won", "lost"])
-def test_a_chargeback_is_closed_once(first: str, second: str) -> None:
-    given(closed(an_order().frozen(), first)).when(
-        "payment.chargeback_closed", outcome=second
-    ).then("refused", "chargeback_is_closed")
+@pytest.mark.parametrize(
+    ("past", "data"),
+    [
+        ("held", {}),
+        ("held", {"amount_minor": 1}),
+        ("held", {"payment_id": "p-9"}),
+        ("not_protected", {}),
+        ("released", {}),
+        ("released", {"currency": "USD"}),
+        ("refunded", {"payment_id": "p-9"}),
+    ],
+)
+def test_a_chargeback_is_closed_once(
+    past: str, data: dict[str, Any], first: str, second: str
+) -> None:
+    story = closed(getattr(an_order(), past)().says("payment.charged_back", **data), first)
+    given(story).when("payment.chargeback_closed", outcome=second).then(
+        "refused", "chargeback_is_closed"
+    )
 
 
 @pytest.mark.parametrize("past", ["held", "disputed", "in_mediation"])
