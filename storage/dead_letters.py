@@ -19,6 +19,7 @@ from storage.rows import fetch
 VALUE_BYTES_MAX: Final = 65_536
 HEADER_BYTES_MAX: Final = 8_192
 _TEXT_MAX: Final = 1_000
+_CARD_MAX: Final = 6 * (19 + 18)  # bytes that a card number can take, each escaped as \\u0034
 TYPE: Final = "fact.dead_lettered"
 
 
@@ -145,7 +146,9 @@ def _letter(
     detail: str,
     said: tuple[str | None, str | None, str | None, str | None],
 ) -> DeadLetter:
-    value, value_redacted = (None, False) if record.value is None else redact(record.value)
+    # cut before it is redacted, but beyond where a number that begins in the copy could end
+    cut = record.value if record.value is None else record.value[: VALUE_BYTES_MAX + _CARD_MAX]
+    value, value_redacted = (None, False) if cut is None else redact(cut)
     headers, cut_headers = _headers(record)
     order_id, type_name, source, id_ = (None if text is None else _text(text) for text in said)
     return DeadLetter(
@@ -165,7 +168,7 @@ def _letter(
         None if value is None else value[:VALUE_BYTES_MAX],
         None if record.value is None else len(record.value),
         None if record.value is None else sha256(record.value).digest(),
-        cut_headers or (value is not None and len(value) > VALUE_BYTES_MAX),
+        cut_headers or len(record.value or b"") > VALUE_BYTES_MAX,
         value_redacted,
     )
 
@@ -175,7 +178,8 @@ def _headers(record: Record) -> tuple[dict[str, str], bool]:
     kept: dict[str, str] = {}
     size = 0
     for name, raw in record.headers:
-        text = _text((raw or b"").decode("utf-8", "backslashreplace"))
+        cut = (raw or b"")[: HEADER_BYTES_MAX + _CARD_MAX]
+        text = _text(cut.decode("utf-8", "backslashreplace"))
         size += len(name.encode("utf-8", "backslashreplace")) + len(text.encode())
         if size > HEADER_BYTES_MAX:
             return kept, True
@@ -185,5 +189,6 @@ def _headers(record: Record) -> tuple[dict[str, str], bool]:
 
 def _text(text: str) -> str:
     """Redacted, and storable: PostgreSQL takes no U+0000 and no surrogates; length is bounded."""
+    text = text[: _TEXT_MAX + _CARD_MAX]
     safe = text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
     return redact_text(safe)[:_TEXT_MAX]

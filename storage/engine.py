@@ -100,15 +100,19 @@ class Remedy(Enum):
 _RACES: Final = ("pk_identities", "pk_payments", "pk_supplier_reports")
 
 
+# Ended by the server: 25P03, our own pause inside a transaction was too long; 57P0x, shutdowns.
+_CONNECTION_ENDED: Final = ("25P03", "57P01", "57P02", "57P03")
+
+
 def remedy(error: Exception) -> Remedy:
     """Choose by SQLSTATE; whatever is not named stops the stage."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     sqlstate = getattr(cause, "sqlstate", None)
-    if sqlstate is None or sqlstate.startswith("08") or sqlstate in ("57P01", "57P02", "57P03"):
+    if sqlstate is None or sqlstate.startswith("08") or sqlstate in _CONNECTION_ENDED:
         return Remedy.UNKNOWN
     if sqlstate == "57014":
         return Remedy.HALVE
-    if sqlstate in {"25P03", "55P03"} or sqlstate[:2] in ("40", "53", "57", "58"):
+    if sqlstate == "55P03" or sqlstate[:2] in ("40", "53", "57", "58"):
         return Remedy.RETRY
     if sqlstate[:2] in ("22", "54"):
         return Remedy.BISECT

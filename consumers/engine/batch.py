@@ -110,9 +110,9 @@ class _Batch:
         self._alarms: dict[Place, Outgoing] = {}
         self._counts: Counter[tuple[str, int, Outcome]] = Counter()
 
-    def take(self, record: Record, fact: Fact | Rejected) -> None:
+    def take(self, record: Record, fact: Fact | DeadLetter) -> None:
         """Decide one record: every record has exactly one outcome."""
-        if isinstance(fact, Rejected):
+        if isinstance(fact, DeadLetter):
             outcome, code = self._reject(fact)
         else:
             identity = identity_of(fact)
@@ -126,9 +126,9 @@ class _Batch:
         self.endings[outcome, code] += 1
         self._counts[record.topic, record.partition, outcome] += 1
 
-    def _reject(self, rejected: Rejected) -> Ending:
-        self.letters.append(from_rejected(self._stage, rejected))
-        return "dead_letter", rejected.code
+    def _reject(self, letter: DeadLetter) -> Ending:
+        self.letters.append(letter)
+        return "dead_letter", letter.code
 
     def _conflict(self, record: Record, fact: Fact) -> Ending:
         self.letters.append(from_record(self._stage, record, fact, "id_conflict"))
@@ -176,10 +176,13 @@ class _Batch:
             )
 
 
-def _decode(job: Job, record: Record, not_storable: frozenset[Place]) -> Fact | Rejected:
+def _decode(job: Job, record: Record, not_storable: frozenset[Place]) -> Fact | DeadLetter:
+    """Before the transaction begins: whatever a sender's bytes cost, no lock waits for it."""
     if (record.topic, record.partition, record.offset) in not_storable:
-        return Rejected("not_storable", "the database refused it", record)
-    return decode(record, job.trust)
+        fact: Fact | Rejected = Rejected("not_storable", "the database refused it", record)
+    else:
+        fact = decode(record, job.trust)
+    return from_rejected(job.stage, fact) if isinstance(fact, Rejected) else fact
 
 
 def _written(what: Written) -> None:
