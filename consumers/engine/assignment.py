@@ -52,6 +52,11 @@ class Noted(ConsumerRebalanceListener):
         """Someone else reads them already: the fence has the last word; nothing is flushed."""
         self.on_partitions_revoked(lost)
 
+    def pending(self) -> set[Partition]:
+        """Partitions of which something is noted that nobody has taken yet."""
+        with self._lock:
+            return self._assigned | self._gone
+
     def take(self) -> tuple[set[Partition], set[Partition]]:
         """What is gone and what is new since the last question; gone comes first."""
         with self._lock:

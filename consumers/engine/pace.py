@@ -21,6 +21,10 @@ class Pace:
     def took(self, records: int, seconds: float) -> None:
         """A batch of so many records took so long, from its first try to its commit."""
         if seconds > SECONDS_MAX:
-            self.records = max(min(RECORDS_MIN, self._records_max), self.records // 2)
+            self.slow_down()
         elif seconds < SECONDS_GOOD and records >= self.records:
             self.records = min(self._records_max, self.records * 2)
+
+    def slow_down(self) -> None:
+        """Half as many from now on."""
+        self.records = max(min(RECORDS_MIN, self._records_max), self.records // 2)

@@ -4,7 +4,7 @@ The truth about positions is in the database; what is committed to Kafka only se
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from threading import Event
 from typing import Any, Final
 
@@ -127,6 +127,7 @@ class _Session:
             self._to_adopt |= self._positions.keys()
             self._positions.clear()
             self._unchecked.clear()
+            self._pace.slow_down()  # it may have been we who took too long
             self._idle(RETRY_SECONDS)
 
     def _work(self, connection: Connection) -> None:
@@ -136,9 +137,9 @@ class _Session:
             records = self._poll()
             if records:
                 crash_point("worker.polled")
-            self._rebalance(connection)
+            changed = self._rebalance(connection)
             owned = len(self._positions)
-            chunk = self._chunk(records)
+            chunk = self._chunk(records, changed)
             if chunk.ends:
                 crash_point("worker.deciding")
                 began = time.monotonic()
@@ -174,13 +175,17 @@ class _Session:
             return {}
         return polled
 
-    def _rebalance(self, connection: Connection) -> None:
-        """Forget what is gone; become the one writer of what is new, then let it flow."""
+    def _rebalance(self, connection: Connection) -> set[Partition]:
+        """Forget what is gone; become the one writer of what is new, then let it flow.
+
+        Returns both: what was polled of them before is worth nothing, the seek brings it again.
+        """
         gone, assigned = self._noted.take()
         for partition in gone:
             self._positions.pop(partition, None)
             self._unchecked.pop(partition, None)
         self._to_adopt = (self._to_adopt - gone) | assigned
+        changed = gone | self._to_adopt
         for partition in sorted(self._to_adopt):
             adopted = adopt(
                 connection, self._consumer, self._stage.name, partition, self._cluster_id
@@ -206,14 +211,15 @@ class _Session:
         if gone or assigned:
             self._moved_at = time.monotonic()
             metrics.PARTITIONS.labels(self._stage.name).set(len(self._positions))
+        return changed
 
-    def _chunk(self, records: list[Record]) -> Chunk:
+    def _chunk(self, records: list[Record], changed: Collection[Partition]) -> Chunk:
         """What was polled of the partitions that are ours, and where each then stands."""
         ours: list[Record] = []
         for record in records:
             partition = (record.topic, record.partition)
             position = self._positions.get(partition)
-            if position is None:
+            if position is None or partition in changed:
                 continue
             expected = self._unchecked.pop(partition, None)
             if expected is not None:
@@ -267,8 +273,9 @@ class _Session:
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0 and not self._stop.is_set():
             self._consumer.poll(timeout_ms=min(int(left * 1000) + 1, POLL_MS), max_records=1)
+        ours = self._positions.keys() - self._noted.pending()
         still = [p for p in paused if p in self._consumer.assignment()]
-        self._consumer.resume(*(p for p in still if (p.topic, p.partition) in self._positions))
+        self._consumer.resume(*(p for p in still if (p.topic, p.partition) in ours))
 
     def _watch(self, connection: Connection) -> None:
         """Behind, yet not moving: rebuild the client, loudly, whoever's fault it is."""
