@@ -65,6 +65,8 @@ class Pipeline:
         """
         self._stop_wanted = stop or threading.Event()
         self._given_report, self._on_exit = report, on_exit
+        if data_dir is not None:
+            data_dir = data_dir.resolve()  # the servers work in folders of their own
         self.stack = stack or Stack.from_environment(data_dir, report=self.report)
         self._has_gateway, self._env = gateway, dict(env or {})
         self._supervisor: Supervisor | None = None

@@ -87,6 +87,7 @@ def run_up(data_dir: Path | None, *, gateway: bool, ready: Path | None) -> int:
     try:
         if ready is not None:
             ready.unlink(missing_ok=True)  # of a run that was killed: it would speak too early
+            ready.parent.mkdir(parents=True, exist_ok=True)
         with shown(console) as report:
             pipeline = Pipeline(
                 data_dir, gateway=gateway, stop=stop, report=report, on_exit=loudly(console)
