@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.chaos import ledger
+from tests.chaos.figures import write_figures
 
 QUICK_BUGS: Final = (
     "random command_id",
@@ -29,6 +30,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, help="of quick; the ledger's length for long")
     parser.add_argument("--hours", type=float, default=1.0, help="for long")
     parser.add_argument("--share", type=float, default=1.0, help="of quick: 0.4 takes 90 s at most")
+    parser.add_argument("--write", action="store_true", help="the report, into the page, too")
     options = parser.parse_args(arguments)
     match options.what:
         case "quick":
@@ -36,6 +38,8 @@ def main(arguments: list[str]) -> int:
         case "long":
             return long(options.hours)
         case _:
+            if options.write:
+                write_figures(ledger.read())
             return report(ledger.read())
 
 

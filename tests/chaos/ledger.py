@@ -64,7 +64,8 @@ def last_line(entries: list[Entry]) -> str:
     bugs = {
         name: caught for e in entries if e["kind"] == "bugs" for name, caught in e["by"].items()
     }
-    violations = sum(entry["violations"] for entry in entries)
+    explained = summed(entries, "explained").total()
+    violations = sum(entry["violations"] for entry in entries) - explained
     return (
         f"chaos: {schedules} schedules, {kills} kills, {faults.total()} faults of {len(faults)}"
         f" kinds, {inputs} bad inputs, {sum(bugs.values())}/{len(bugs)} planted bugs caught,"

@@ -28,7 +28,7 @@ QUERIES: Final = {
     "letters": 'SELECT topic, partition, "offset", code FROM dead_letters',
     "batches": "SELECT * FROM batches ORDER BY stage, topic, partition, first_offset",
     "positions": "SELECT * FROM consumer_positions",
-    "outbox": "SELECT id, topic, key, type, sent_id, sent_at FROM outbox ORDER BY id",
+    "outbox": "SELECT id, topic, key, type, sent_id, sent_at, payload FROM outbox ORDER BY id",
     "payments": "SELECT payment_id, order_id FROM payments",
     "postings": "SELECT order_id, debit, credit, amount_minor, currency FROM postings",
     "identities": "SELECT count(*) AS n FROM identities",

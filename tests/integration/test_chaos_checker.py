@@ -42,7 +42,11 @@ class Rows(Recorder):
             row["sent_at"] = row["id"]
             told = recorded.topics[row["topic"], 0]
             id_ = (("ce_id", row["sent_id"].encode()),)
-            told.append(Seen(row["topic"], 0, len(told), 0, row["key"].encode(), b"", id_))
+            told.append(
+                Seen(
+                    row["topic"], 0, len(told), 0, row["key"].encode(), row["payload"].encode(), id_
+                )
+            )
         return recorded
 
 

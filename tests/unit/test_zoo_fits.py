@@ -24,7 +24,8 @@ def test_there_are_forty_at_least() -> None:
 @pytest.mark.parametrize("name", BUGS)
 def test_a_bug_fits_and_compiles_and_its_tests_exist(name: str) -> None:
     bug = BUGS[name]
-    assert (ROOT / bug.caught_by).is_file()
+    file, _, test = bug.caught_by.partition("::")
+    assert f"def {test.partition('[')[0] or 'test_'}" in (ROOT / file).read_text()
     for module in {edit.module for edit in bug.edits}:
         compile(edited(bug.edits, module), module, "exec")
 

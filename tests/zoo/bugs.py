@@ -7,11 +7,10 @@ from typing import Final, NamedTuple
 
 MODEL: Final = "tests/unit/test_against_model.py"
 ARRIVAL: Final = "tests/unit/test_arrival.py"
-ROWS: Final = "tests/integration/test_batch_equals_dry_run.py"
+ROWS: Final = "tests/integration/test_batch_equals_dry_run.py::test_rows_equal_the_dry_run[2-7]"
 RACES: Final = "tests/integration/test_races.py"
 RELAY: Final = "tests/integration/test_relay.py"
 TICKER: Final = "tests/integration/test_ticker.py"
-WORKER: Final = "tests/integration/test_worker.py"
 GATEWAY: Final = "tests/integration/test_gateway.py"
 
 
@@ -36,29 +35,32 @@ _PAYMENTS: Final = "escrow.rules.payments"
 BUGS: Final[dict[str, Bug]] = {
     # positions and locks
     "offset outside the transaction": bug(
-        RACES,
+        f"{RACES}::test_a_backend_that_is_ended_leaves_the_outcome_to_be_looked_up",
         "consumers.engine.batch",
         '        _fence(connection, job.stage, positions, chunk, facts)\n        crash_point("batch.fenced")\n',
         "        _fence(connection, job.stage, positions, chunk, facts)\n"
         "    with connection.begin():\n",
     ),
     "no fence": bug(
-        RACES,
+        f"{RACES}::test_a_stale_epoch_writes_nothing",
         "storage.positions",
         "  AND p.epoch = s.epoch AND p.next_offset = s.expected\nRETURNING",
         "RETURNING",
     ),
     "fence without epoch": bug(
-        RACES, "storage.positions", "  AND p.epoch = s.epoch AND p.next", "  AND p.next"
+        f"{RACES}::test_a_stale_epoch_writes_nothing",
+        "storage.positions",
+        "  AND p.epoch = s.epoch AND p.next",
+        "  AND p.next",
     ),
     "fence without offset": bug(
-        RACES,
+        f"{RACES}::test_the_same_batch_a_second_time_is_fenced",
         "storage.positions",
         "p.epoch = s.epoch AND p.next_offset = s.expected",
         "p.epoch = s.epoch",
     ),
     "unsorted locks, retry dropped": bug(
-        RACES,
+        f"{RACES}::test_two_stages_make_the_same_lock_row",
         "storage.orders",
         "ORDER BY order_id FOR NO KEY UPDATE",
         "ORDER BY random() FOR NO KEY UPDATE",
@@ -69,30 +71,33 @@ BUGS: Final[dict[str, Bug]] = {
         ),
         Edit(
             "storage.engine",
-            '    if sqlstate in {"25P03"',
-            '    if sqlstate == "40P01":\n        return Remedy.STOP\n    if sqlstate in {"25P03"',
+            "        return Remedy.HALVE\n",
+            '        return Remedy.HALVE\n    if sqlstate == "40P01":\n        return Remedy.STOP\n',
         ),
     ),
     "check-then-insert without the row lock": bug(
-        RACES, "storage.orders", "ORDER BY order_id FOR NO KEY UPDATE", "ORDER BY order_id"
+        f"{RACES}::test_parking_before_a_capture_that_waits_for_the_lock_is_woken",
+        "storage.orders",
+        "ORDER BY order_id FOR NO KEY UPDATE",
+        "ORDER BY order_id",
     ),
     "no lock row for an unknown order": bug(
         ROWS, "storage.orders", "    execute(connection, _INSERT_LOCK_ROWS, order_ids=ids)\n", ""
     ),
     "order lock and parked read at one snapshot": bug(
-        RACES,
+        f"{RACES}::test_parking_before_a_capture_that_waits_for_the_lock_is_woken",
         "consumers.engine.batch",
         "    with connection.begin():\n",
         '    with connection.execution_options(isolation_level="REPEATABLE READ").begin():\n',
     ),
     "COMMIT retried blindly": bug(
-        RACES,
+        f"{RACES}::test_a_backend_that_is_ended_leaves_the_outcome_to_be_looked_up",
         "storage.engine",
         "        return Remedy.UNKNOWN\n",
         "        return Remedy.RETRY\n",
     ),
     "good facts dead-lettered on a race": bug(
-        RACES,
+        f"{RACES}::test_two_captures_of_one_payment_for_two_orders",
         "storage.engine",
         "        return Remedy.RETRY\n    return Remedy.STOP",
         "        return Remedy.BISECT\n    return Remedy.STOP",
@@ -120,7 +125,7 @@ BUGS: Final[dict[str, Bug]] = {
     ),
     # the relay, the ticker
     "cursor over max(id)": bug(
-        RELAY,
+        f"{RELAY}::test_a_lower_id_that_commits_later_is_still_sent",
         "consumers.engine.relay",
         "            rows = relaying.read_unsent(connection, slices, self._rows_max, self._bytes_max)\n",
         "            rows = relaying.read_unsent(connection, slices, self._rows_max, self._bytes_max)\n"
@@ -128,44 +133,47 @@ BUGS: Final[dict[str, Bug]] = {
         "            self._cursor = max((r.id for r in rows), default=getattr(self, '_cursor', 0))\n",
     ),
     "two relays without epochs": bug(
-        RELAY,
+        f"{RELAY}::test_a_stale_relay_marks_nothing_and_gives_its_slices_up",
         "storage.relaying",
         "    ON s.slice = e.slice AND s.epoch = e.epoch\n  ORDER",
         "    ON s.slice = e.slice\n  ORDER",
     ),
     "sent marked before the ack": bug(
-        RELAY,
+        f"{RELAY}::test_killed_between_send_and_mark_sends_again_with_the_same_ids",
         "consumers.engine.relay",
         "        return self.mark(self.send(rows)) if rows else 0\n",
         "        if not rows:\n            return 0\n"
         "        marked = self.mark(rows)\n        self.send(rows)\n        return marked\n",
     ),
     "rows after a failed one sent all the same": bug(
-        RELAY,
+        f"{RELAY}::test_a_refused_row_stops_its_slice_in_order_and_no_other",
         "consumers.engine.relay",
         "            if row.slice in stopped:\n                continue\n",
         "",
     ),
     "hold not looked at": bug(
-        RELAY,
+        f"{RELAY}::test_a_reissue_on_hold_is_not_sent_until_a_person_lets_it_go",
         "storage.relaying",
         '_NOT_HELD: Final = """(o.let_go IS DISTINCT FROM false OR NOT EXISTS (',
         '_NOT_HELD: Final = """(o.id > 0 OR NOT EXISTS (',
     ),
     "local clock for deadlines": bug(
-        TICKER,
+        f"{TICKER}::test_the_clock_is_the_brokers_or_the_facts_never_another",
         "consumers.engine.ticker",
         "    return decided_until\n",
         "    return lambda _connection: time.time_ns() // 1_000_000\n",
     ),
-    "tick marked without its ack": bug(
-        TICKER,
+    "tick marked before it was sent": bug(
+        f"{TICKER}::test_killed_between_send_and_mark_sends_the_same_tick_again",
         "consumers.engine.ticker",
-        "        acked = self.announce(due, now)\n",
-        "        self.announce(due, now)\n        acked = due\n        self._publisher.close()\n",
+        '        crash_point("ticker.claimed")\n',
+        "        with connection.begin():\n            ticking.mark_ticked(connection, due, now)\n",
     ),
     "stale tick applied": bug(
-        TICKER, "escrow.rules.deadlines", '        and escrow.status == "DISPUTED"\n', ""
+        f"{TICKER}::test_a_tick_for_an_order_that_went_to_mediation_meanwhile_says_nothing",
+        "escrow.rules.deadlines",
+        '        and escrow.status == "DISPUTED"\n',
+        "",
     ),
     # the door
     "duplicate JSON key accepted": bug(
@@ -188,7 +196,7 @@ BUGS: Final[dict[str, Bug]] = {
         MODEL,
         "schemas.commands",
         'return sha256(f"{order_id}',
-        '__import__("os").urandom(16).hex(); return sha256(f"{order_id}',
+        'return __import__("os").urandom(16).hex() or sha256(f"{order_id}',
     ),
     "parked never woken": bug(
         MODEL, "escrow.arrival", "        steps.extend(_wake(order))\n", "        pass\n"
@@ -233,7 +241,7 @@ BUGS: Final[dict[str, Bug]] = {
         MODEL, _REQUESTS, "    if fact.t < eligible_at:\n", "    if fact.t <= eligible_at:\n"
     ),
     "withdrawn request resets the clock": bug(
-        MODEL,
+        f"{TICKER}::test_each_new_request_schedules_its_own_deadline_ten_days_after_the_first",
         _REQUESTS,
         '        escrow._replace(\n            status="HELD",\n',
         '        escrow._replace(\n            status="HELD", first_requested_at=None,\n',
@@ -292,7 +300,7 @@ BUGS: Final[dict[str, Bug]] = {
     ),
     # the rows
     "total not moved with the row": bug(
-        "tests/integration/test_audit.py",
+        "tests/integration/test_audit.py::test_a_small_world_is_clean",
         "storage.decisions",
         "        add_deltas(connection, [(self._before[row.order_id], row) for row in changed])\n",
         "        add_deltas(connection, [(self._before[row.order_id], row) for row in changed[1:]])\n",
@@ -301,16 +309,16 @@ BUGS: Final[dict[str, Bug]] = {
         ROWS, "storage.decisions", "        if self._left:\n", "        if len(self._left) > 1:\n"
     ),
     "code left out of the chain": bug(
-        ARRIVAL.replace("arrival", "chain"),
+        "tests/unit/test_chain.py",
         "escrow.arrival",
         "{outcome}\\n{code or ''}\\n",
         "{outcome}\\n",
     ),
     # the simulated gateway
-    "effect before its note": bug(
-        GATEWAY,
-        "ops.local.gateway.store",
-        '            ("INSERT OR REPLACE INTO positions VALUES (?, ?, ?)", places),\n',
-        "",
+    "answer forgotten before it was sent": bug(
+        f"{GATEWAY}::test_killed_at_every_step_it_pays_once_and_owes_no_answer",
+        "ops.local.gateway.run",
+        '            self._at("sending")\n',
+        '            self._store.forget(n for n, _ in due)\n            self._at("sending")\n',
     ),
 }
