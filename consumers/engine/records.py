@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from schemas.door import Record
 
@@ -44,3 +44,12 @@ def record_digest(record: Record) -> bytes:
     key, value = record.key or b"", record.value or b""
     sizes = f"{len(key)} {len(value)} {record.timestamp_ms} "
     return sha256(sizes.encode() + key + value).digest()
+
+
+def polled_records(polled: Mapping[Any, list[Any]]) -> list[Record]:
+    """What the client polled, in offset order a partition."""
+    return [
+        Record(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value, r.headers)
+        for records in polled.values()
+        for r in records
+    ]

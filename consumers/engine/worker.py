@@ -21,7 +21,7 @@ from consumers.engine.crash import crash_point
 from consumers.engine.kafka_clients import cluster_id_of, make_consumer
 from consumers.engine.pace import Pace
 from consumers.engine.processing import Processor, Unknown
-from consumers.engine.records import Chunk, Partition
+from consumers.engine.records import Chunk, Partition, polled_records
 from consumers.engine.stage import Stage
 from schemas.door import Record
 from schemas.trust import SourceRules
@@ -157,11 +157,11 @@ class _Session:
         """Records in offset order a partition: few when idle, up to the limits when behind."""
         records_max, bytes_max = self._pace.records, self._settings.batch.bytes_max
         polled = self._poll_once(POLL_MS, records_max)
-        records = _records(polled)
+        records = polled_records(polled)
         size = sum(len(record.value or b"") for record in records)
         while polled and len(records) < records_max and size < bytes_max:
             polled = self._poll_once(0, records_max - len(records))
-            more = _records(polled)
+            more = polled_records(polled)
             records += more
             size += sum(len(record.value or b"") for record in more)
         return records
@@ -294,11 +294,3 @@ class _Session:
             if behind and (mine is not None or not self._positions):
                 log.error("stuck", topic=where.topic, partition=where.partition, end=end)
                 raise Rejoin("records wait, but none come")
-
-
-def _records(polled: Mapping[TopicPartition, list[Any]]) -> list[Record]:
-    return [
-        Record(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value, r.headers)
-        for records in polled.values()
-        for r in records
-    ]
