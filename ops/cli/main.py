@@ -15,6 +15,7 @@ from ops.cli import (
     simulate,
     topics,
     up,
+    views,
 )
 
 LOOK = "Look: nothing is changed"
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 up.register(app)
 run.register(app)
+app.add_typer(views.app, name="views")
 app.add_typer(order.app, name="order", rich_help_panel=LOOK)
 app.command(rich_help_panel=LOOK)(lag.lag)
 app.command(rich_help_panel=LOOK)(audit.audit)
