@@ -36,7 +36,8 @@ class _Consumer(driver.Consumer):
     @override
     async def seek_to_committed(self) -> Mapping[Any, int]:
         """Called by Faust after each assignment, before anything is read."""
-        positions = self.app.views.positions
+        app: Any = self.app  # a ViewsApp, which Faust's types do not know
+        positions = app.views.positions
         first = await self.earliest_offsets(*self.assignment())
         places = {
             tp: max(offset, positions.get((tp.topic, tp.partition), 0))
@@ -142,8 +143,8 @@ def make_app(broker: Broker, *, group: str, done: asyncio.Event | None = None) -
     )
     app.views = Views()
     app.transport = _Transport(app.conf.broker_consumer, app)
-    topic = app.topic(*READS, key_type=bytes, value_type=bytes, key_serializer="raw")
-    topic = topic.derive(value_serializer="raw")
+    raw = {"key_type": bytes, "value_type": bytes}
+    topic = app.topic(*READS, **raw, key_serializer="raw", value_serializer="raw")
     publisher = _Publisher(app, done)
 
     @app.agent(topic, name="escrow.views.fold")
