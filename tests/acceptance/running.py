@@ -2,6 +2,7 @@
 
 import os
 import socket
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -16,6 +17,11 @@ from ops.local.stack import DATABASE_VARIABLE, KAFKA_VARIABLE
 
 START_SECONDS = 150  # the machine may be busy, the downloads have been made by then
 END_SECONDS = 60
+
+
+def _hears_interrupts() -> None:
+    """A shell starts background jobs deaf to SIGINT, and the tests may be one's children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Running:
@@ -37,6 +43,7 @@ class Running:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=_hears_interrupts,  # noqa: PLW1509  no other thread is at work here
             )
         self._family: dict[int, psutil.Process] = {}
 

@@ -109,8 +109,11 @@ def opened(seen: Seen) -> Fact | str:
     """The fact in a record, or the code with which the door must refuse it."""
     if seen.value is not None and len(seen.value) > VALUE_BYTES_MAX:
         return "too_large"
+    sent = {n: v for n, v in dict(seen.headers).items() if v is not None and _matters(n)}
+    if _is_structured(sent):  # its `ce_*` headers are ignored, whatever their bytes
+        sent = {n: v for n, v in sent.items() if n == "content-type"}
     try:
-        headers = {n: v.decode() for n, v in seen.headers if v is not None and _matters(n)}
+        headers = {n: v.decode() for n, v in sent.items()}
     except UnicodeDecodeError:
         return "bad_envelope"
     try:
@@ -121,6 +124,14 @@ def opened(seen: Seen) -> Fact | str:
         return open_record(Record(seen.topic, key, seen.t, headers, seen.value))
     except Rejected as rejected:
         return str(rejected.args[0])
+
+
+def _is_structured(headers: dict[str, bytes]) -> bool:
+    """RULES 2: by the content type, or because there is no sign of the binary mode."""
+    if "content-type" not in headers:
+        return "ce_specversion" not in headers
+    media = headers["content-type"].partition(b";")[0].strip(b" \t").lower()
+    return media == b"application/cloudevents+json"
 
 
 def _matters(header: str) -> bool:
