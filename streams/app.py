@@ -143,7 +143,7 @@ def make_app(broker: Broker, *, group: str, done: asyncio.Event | None = None) -
     )
     app.views = Views()
     app.transport = _Transport(app.conf.broker_consumer, app)
-    raw = {"key_type": bytes, "value_type": bytes}
+    raw: dict[str, Any] = {"key_type": bytes, "value_type": bytes}
     topic = app.topic(*READS, **raw, key_serializer="raw", value_serializer="raw")
     publisher = _Publisher(app, done)
 
