@@ -1,8 +1,8 @@
 """A program of ours as a process of its own, and the question whether anything of it is left."""
 
 import os
-import socket
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping
