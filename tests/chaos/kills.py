@@ -78,6 +78,10 @@ def places_of(program: str) -> tuple[str, ...]:
     return tuple(place for place in PLACES if place.partition(".")[0] in kinds)
 
 
+ONCE: Final = {"worker.subscribed", "relay.taken", "ticker.active"}  # passed at the start alone
+PATIENCE_SECONDS: Final = 10.0  # who does not come to its place by then is sent to another
+
+
 class Orders:
     """Which place is next: for each program all of its places in random order, again and again."""
 
@@ -95,7 +99,7 @@ class Orders:
 
     def next(self, name: str) -> str:
         place = next(self._next[name])
-        return f"{place}:{self._rng.choice((1, 1, 1, 2))}"
+        return f"{place}:{1 if place in ONCE else self._rng.choice((1, 1, 1, 2))}"
 
     def group(self) -> dict[str, str]:
         """Mostly a group without the dead one in it, which would hold its partitions for seconds."""
@@ -114,6 +118,7 @@ def run_round(line: Line, feed: Feed, orders: Orders, kills: Counter[str], left:
             line.kill(name)
         if name not in line.running:
             line.start_program(name, orders.next(name), orders.group())
+    started = dict.fromkeys(PROGRAMS, time.monotonic())
     while time.monotonic() < until and kills.total() - before < left:
         if time.monotonic() - fed_at > BURST_SECONDS:
             feed.burst()
@@ -123,6 +128,14 @@ def run_round(line: Line, feed: Feed, orders: Orders, kills: Counter[str], left:
                 kills[crash_at.partition(":")[0]] += 1
             else:
                 sys.stdout.write(f"{name} ended with {code}, ordered {crash_at}\n")
+            if name not in line.running:
+                started[name] = time.monotonic()
+                line.start_program(name, orders.next(name), orders.group())
+        for name in [
+            n for n, since in started.items() if time.monotonic() - since > PATIENCE_SECONDS
+        ]:
+            line.kill(name)  # not counted: nobody ordered it
+            started[name] = time.monotonic()
             line.start_program(name, orders.next(name), orders.group())
         time.sleep(0.02)
 

@@ -165,7 +165,8 @@ class Line:
             for death in self.deaths():
                 if death.returncode != -signal.SIGKILL:
                     self.unexpected.append(death)
-                self.start_program(death.name)
+                if death.name not in self.running:
+                    self.start_program(death.name)
             left = self._left()
             took = time.monotonic() - began
             if not left:

@@ -55,7 +55,7 @@ class Nemesis:
         for death in self.line.deaths():
             if death.returncode != -signal.SIGKILL:
                 self.line.unexpected.append(death)
-            if death.name in PROGRAMS:
+            if death.name in PROGRAMS and death.name not in self.line.running:
                 self.line.start_program(death.name)
 
     def heal(self) -> None:

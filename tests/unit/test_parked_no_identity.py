@@ -1,6 +1,15 @@
 """What found no room leaves no identity behind: sent again once there is room, it is decided (RULES 3.2, 3.4)."""
 
+from pathlib import Path
+
+import pytest
+
 from tests.unit.dry import Dry, line
+
+
+@pytest.fixture
+def dry(tmp_path: Path) -> Dry:
+    return Dry(tmp_path)
 
 
 def test_a_fact_that_found_no_room_is_no_duplicate_when_it_comes_again(dry: Dry) -> None:

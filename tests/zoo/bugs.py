@@ -11,7 +11,6 @@ ROWS: Final = "tests/integration/test_batch_equals_dry_run.py::test_rows_equal_t
 RACES: Final = "tests/integration/test_races.py"
 RELAY: Final = "tests/integration/test_relay.py"
 TICKER: Final = "tests/integration/test_ticker.py"
-GATEWAY: Final = "tests/integration/test_gateway.py"
 
 
 class Edit(NamedTuple):
@@ -60,7 +59,7 @@ BUGS: Final[dict[str, Bug]] = {
         "p.epoch = s.epoch",
     ),
     "unsorted locks, retry dropped": bug(
-        f"{RACES}::test_two_stages_make_the_same_lock_row",
+        f"{RACES}::test_eight_writers_on_five_hot_orders",
         "storage.orders",
         "ORDER BY order_id FOR NO KEY UPDATE",
         "ORDER BY random() FOR NO KEY UPDATE",
@@ -116,12 +115,10 @@ BUGS: Final[dict[str, Bug]] = {
         "WHERE identity = ANY(%(identities)b::bytea[]) AND get_byte(identity, 0) > 100\n",
     ),
     "identity kept of what found no room": bug(
-        ROWS,
-        "consumers.engine.batch",
-        '        if ending[0] == "dead_letter":  # `parking_full` leaves no identity behind\n',
-        '        if ending[0] == "dead_letter":\n'
-        "            self.decisions.identities.append(\n"
-        "                (identity, Known(fact.digest[:16], sealed.salt, sealed.text_digest)))\n",
+        "tests/unit/test_parked_no_identity.py",
+        "escrow.replay",
+        "        if not any(isinstance(step, Decided)",
+        "        if True or not any(isinstance(step, Decided)",
     ),
     # the relay, the ticker
     "cursor over max(id)": bug(
@@ -139,14 +136,14 @@ BUGS: Final[dict[str, Bug]] = {
         "    ON s.slice = e.slice\n  ORDER",
     ),
     "sent marked before the ack": bug(
-        f"{RELAY}::test_killed_between_send_and_mark_sends_again_with_the_same_ids",
+        f"{RELAY}::test_a_refused_row_stops_its_slice_in_order_and_no_other",
         "consumers.engine.relay",
         "        return self.mark(self.send(rows)) if rows else 0\n",
         "        if not rows:\n            return 0\n"
         "        marked = self.mark(rows)\n        self.send(rows)\n        return marked\n",
     ),
     "rows after a failed one sent all the same": bug(
-        f"{RELAY}::test_a_refused_row_stops_its_slice_in_order_and_no_other",
+        "tests/unit/test_publishing.py::test_of_each_slice_only_what_stands_before_the_first_failure_counts_as_sent",
         "consumers.engine.relay",
         "            if row.slice in stopped:\n                continue\n",
         "",
@@ -315,10 +312,10 @@ BUGS: Final[dict[str, Bug]] = {
         "{outcome}\\n",
     ),
     # the simulated gateway
-    "answer forgotten before it was sent": bug(
-        f"{GATEWAY}::test_killed_at_every_step_it_pays_once_and_owes_no_answer",
-        "ops.local.gateway.run",
-        '            self._at("sending")\n',
-        '            self._store.forget(n for n, _ in due)\n            self._at("sending")\n',
+    "one command id, two payments": bug(
+        "tests/unit/test_gateway_core.py",
+        "ops.local.gateway.core",
+        '        return Reaction("conflict", case)  # one',
+        "        return _try(_new_case(command, kind), t, limit)  # one",
     ),
 }
