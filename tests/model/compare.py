@@ -19,6 +19,7 @@ from ops import simulate
 from tests.model.broken_lines import broken_file
 from tests.model.dry_run import NotARecord, run
 from tests.model.generator import generate
+from tests.model.near_texts import near_texts_file
 from tests.model.rules import World
 
 Rows: TypeAlias = list[dict[str, object]]
@@ -140,6 +141,13 @@ def world_of(seed: int) -> World:
     return generated(seed)[1]
 
 
+FILES: dict[str, Callable[[int], bytes]] = {
+    "stories": file_of,
+    "broken-lines": broken_file,
+    "near-texts": near_texts_file,
+}
+
+
 def report(seed: int, runner: Runner, make: Callable[[int], bytes] = file_of) -> str | None:
     """What the two say differently of the file of a seed, with a small case; None if nothing."""
     content = make(seed)
@@ -155,14 +163,14 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.model.compare")
     parser.add_argument("--seeds", required=True, help="A:B, B not included")
     parser.add_argument("--program", help="run this program instead, for example: escrow")
-    parser.add_argument("--lines", action="store_true", help="files with broken lines instead")
+    parser.add_argument("--files", choices=FILES, default="stories")
     parser.add_argument("--differences-max", type=int, default=1, help="stop after so many")
     options = parser.parse_args(arguments)
     runner = program(options.program) if options.program else product
     first, last = (int(part) for part in options.seeds.split(":"))
     differences = 0
     for seed in range(first, last):
-        found = report(seed, runner, broken_file if options.lines else file_of)
+        found = report(seed, runner, FILES[options.files])
         if found is not None:
             differences += 1
             sys.stdout.write(f"{found}\n\n")

@@ -3,11 +3,14 @@
 More seeds: `python -m tests.model.compare --seeds A:B`.
 """
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.model import compare, compare_telling
 from tests.model.broken_lines import broken_file
 from tests.model.coverage import missing, unexpected
+from tests.model.near_texts import near_texts_file
 from tests.model.rules import World
 
 GENERATED = range(1, 161)
@@ -27,9 +30,10 @@ def test_product_and_model_would_send_the_same(first: int) -> None:
         assert compare_telling.difference(compare.file_of(seed)) is None, f"seed {seed}"
 
 
-def test_product_and_model_refuse_the_same_lines() -> None:
+@pytest.mark.parametrize("make", [broken_file, near_texts_file])
+def test_product_and_model_see_the_same_edges(make: Callable[[int], bytes]) -> None:
     for seed in range(60):
-        report = compare.report(seed, compare.product, broken_file)
+        report = compare.report(seed, compare.product, make)
         assert report is None, report
 
 
