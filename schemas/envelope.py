@@ -87,8 +87,8 @@ def from_event(event: Mapping[str, Any]) -> Envelope:
 
 def _is_json(media: str) -> bool:
     """CloudEvents 1.0, JSON format 3.1: subtype `json`, or a `+json` suffix."""
-    _, slash, subtype = media.partition("/")
-    return bool(slash) and (subtype == "json" or subtype.endswith("+json"))
+    kind, _, subtype = media.partition("/")
+    return bool(kind) and (subtype == "json" or subtype.endswith("+json"))
 
 
 def _envelope(attributes: dict[str, Any]) -> Envelope:
