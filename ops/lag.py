@@ -4,20 +4,19 @@ Positions are the database's, ends are Kafka's: what is committed to Kafka decid
 samples make a rate; without movement there is no promise of an end.
 """
 
-import time
+from itertools import groupby
 from typing import Any, Final, Literal, NamedTuple
 
-from consumers.engine import admin
+from consumers.engine.asking import Span
 from consumers.engine.config import Settings
 from consumers.engine.records import Partition
 from consumers.stages import STAGES
-from storage import attention, positions
-from storage.reading import snapshot
 
 WORK_LEFT_SECONDS_MAX: Final = 10.0  # more than this at the present speed is slow
 IDLE_SECONDS_MAX: Final = 10.0  # behind, and no batch for so long, is stuck
 
 Verdict = Literal["ok", "slow", "stuck", "no-members"]
+_BADNESS: Final = ("ok", "slow", "no-members", "stuck")
 
 
 class Sample(NamedTuple):
@@ -27,11 +26,12 @@ class Sample(NamedTuple):
     wall_ms: int
     positions: dict[tuple[str, int], int]  # stage, partition → next offset
     idle: dict[tuple[str, int], float]  # stage, partition → seconds since its last batch
-    spans: dict[Partition, admin.Span]
+    spans: dict[Partition, Span]
     members: dict[str, int]  # stage → members of its group
     next_times: dict[Partition, int]  # timestamp of the next record, ms, where there is one
     unsent: int  # records in the outbox that the relay has yet to send
     unsent_since: int | None
+    next_known: dict[Partition, tuple[int, int]] = {}  # noqa: RUF012  position and that timestamp
 
 
 class PartitionLag(NamedTuple):
@@ -51,6 +51,20 @@ class PartitionLag(NamedTuple):
     idle_seconds: float | None  # since its last batch; None: there was none
     verdict: Verdict
     detail: str
+    next_at: int | None = None  # timestamp of the next record, ms; None: at the end
+
+
+class StageLag(NamedTuple):
+    """All partitions of a stage together: sums, but the worst of seconds, drain and verdict."""
+
+    stage: str
+    behind: int
+    seconds: float
+    rate_in: float | None
+    rate_out: float | None
+    drain_seconds: float | None
+    members: int
+    verdict: Verdict
 
 
 class LagReport(NamedTuple):
@@ -68,40 +82,6 @@ class LagReport(NamedTuple):
         return not self.missing_topics and all(
             lag.verdict in ("ok", "slow") for lag in self.partitions
         )
-
-
-def take_sample(settings: Settings) -> Sample:
-    """Look once. Raises DatabaseTrouble or KafkaUnavailable."""
-    with snapshot(settings.database.connection_url) as connection:
-        stands = {
-            (stage, position.partition): position.next_offset
-            for stage in STAGES
-            for position in positions.read(connection, stage)
-        }
-        idle = attention.idle_seconds(connection)
-        unsent, unsent_since = attention.unsent(connection)
-    seen_at = time.monotonic()
-    spans = admin.spans(settings, [stage.topic for stage in STAGES.values()])
-    stage_of = {stage.topic: name for name, stage in STAGES.items()}
-    behind = {
-        (topic, partition): stands.get((stage_of[topic], partition), 0)
-        for (topic, partition), span in spans.items()
-        if stands.get((stage_of[topic], partition), 0) < span.end
-    }
-    upcoming = admin.read_records(settings, behind) if behind else {}
-    names = {stage: settings.kafka.group(stage) for stage in STAGES}
-    groups = admin.groups(settings, list(names.values()))
-    return Sample(
-        seen_at,
-        time.time_ns() // 1_000_000,
-        stands,
-        idle,
-        spans,
-        {s: groups[name].members if name in groups else 0 for s, name in names.items()},
-        {partition: record.timestamp_ms for partition, record in upcoming.items()},
-        unsent,
-        unsent_since,
-    )
 
 
 def compare(old: Sample | None, new: Sample, settings: Settings) -> LagReport:
@@ -127,9 +107,8 @@ def _lag(stage: str, topic: str, partition: int, old: Sample | None, new: Sample
     span = new.spans[topic, partition]
     position = new.positions.get((stage, partition), 0)
     behind = max(span.end - max(position, span.begin), 0)
-    seconds = 0.0
-    if behind and (topic, partition) in new.next_times:
-        seconds = max(new.wall_ms - new.next_times[topic, partition], 0) / 1000
+    next_at = new.next_times.get((topic, partition)) if behind else None
+    seconds = 0.0 if next_at is None else max(new.wall_ms - next_at, 0) / 1000
     rate_in = rate_out = None
     if old is not None and (topic, partition) in old.spans:
         elapsed = max(new.monotonic - old.monotonic, 0.001)
@@ -153,12 +132,38 @@ def _lag(stage: str, topic: str, partition: int, old: Sample | None, new: Sample
         idle,
         verdict,
         detail,
+        next_at,
+    )
+
+
+def by_stage(report: LagReport) -> list[StageLag]:
+    """One row a stage. It has drained when its last partition has."""
+    return [
+        _together(stage, list(rows))
+        for stage, rows in groupby(report.partitions, key=lambda lag: lag.stage)
+    ]
+
+
+def _together(stage: str, rows: list[PartitionLag]) -> StageLag:
+    rates_in = [row.rate_in for row in rows if row.rate_in is not None]
+    rates_out = [row.rate_out for row in rows if row.rate_out is not None]
+    drains = [row.drain_seconds for row in rows if row.behind]
+    known = [drain for drain in drains if drain is not None]
+    return StageLag(
+        stage,
+        sum(row.behind for row in rows),
+        max(row.seconds for row in rows),
+        sum(rates_in) if rates_in else None,
+        sum(rates_out) if rates_out else None,
+        max(known) if known and len(known) == len(drains) else None,
+        rows[0].members,
+        max((row.verdict for row in rows), key=_BADNESS.index),
     )
 
 
 def judge(
     position: int,
-    span: admin.Span,
+    span: Span,
     members: int,
     rate_out: float | None,
     idle_seconds: float | None,

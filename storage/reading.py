@@ -27,21 +27,42 @@ class DatabaseTrouble(Exception):
 @contextmanager
 def snapshot(url: str) -> Iterator[Snapshot]:
     """One REPEATABLE READ READ ONLY transaction. Raises DatabaseTrouble, never a driver's error."""
+    reader = Reader(url)
     try:
-        engine = reading_engine(url)
-    except (SQLAlchemyError, ValueError, ImportError) as error:
-        raise DatabaseTrouble(f"the database URL is not usable: {_first_line(error)}") from None
-    try:
-        with engine.connect() as plain:
-            connection = plain.execution_options(
-                isolation_level="REPEATABLE READ", postgresql_readonly=True
-            )
-            with connection.begin():
-                yield connection
-    except (SQLAlchemyError, DriverError) as error:
-        raise DatabaseTrouble(explain_trouble(error)) from None
+        with reader.snapshot() as connection:
+            yield connection
     finally:
-        engine.dispose()
+        reader.close()
+
+
+class Reader:
+    """Snapshots one after another, or a few at a time, over connections that stay open between."""
+
+    def __init__(self, url: str, *, name: str = "escrow-read") -> None:
+        """Raises DatabaseTrouble where the URL is not one; connects when first asked."""
+        try:
+            self._engine = reading_engine(url, name=name)
+        except (SQLAlchemyError, ValueError, ImportError) as error:
+            text = f"the database URL is not usable: {_first_line(error)}"
+            raise DatabaseTrouble(text) from None
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """One REPEATABLE READ READ ONLY transaction; a connection that died is not used again."""
+        try:
+            with self._engine.connect() as plain:
+                connection = plain.execution_options(
+                    isolation_level="REPEATABLE READ", postgresql_readonly=True
+                )
+                with connection.begin():
+                    yield connection
+        except (SQLAlchemyError, DriverError) as error:
+            self._engine.dispose()  # the other connections may have died with it
+            raise DatabaseTrouble(explain_trouble(error)) from None
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
 
 
 @contextmanager

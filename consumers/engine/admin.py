@@ -6,29 +6,30 @@ Nothing here decides; topics are only ever added to, never shrunk or deleted.
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from kafka import TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import (
-    CoordinatorNotAvailableError,
-    KafkaError,
     KafkaTimeoutError,
     TopicAlreadyExistsError,
 )
 
+from consumers.engine.asking import (
+    TIMEOUT_MS,
+    KafkaUnavailable,
+    Span,
+    asked,
+    described_by,
+    read_by,
+    spans_by,
+)
 from consumers.engine.config import Settings
 from consumers.engine.kafka_clients import make_admin, make_consumer, make_producer
 from consumers.engine.records import Partition
 from schemas.door import Record
 from schemas.topics import TOPICS, Topic
 
-TIMEOUT_MS: Final = 15_000
-READ_MS: Final = 10_000
-
-
-class KafkaUnavailable(Exception):
-    """Kafka cannot be asked; the text says what was tried."""
+__all__ = ["KafkaUnavailable", "Span"]  # and all that is defined here
 
 
 class TopicPlan(NamedTuple):
@@ -37,13 +38,6 @@ class TopicPlan(NamedTuple):
     topic: str
     action: Literal["create", "configure", "warn"]
     detail: str
-
-
-class Span(NamedTuple):
-    """First offset still there, and the next one to be written."""
-
-    begin: int
-    end: int
 
 
 class Group(NamedTuple):
@@ -112,14 +106,7 @@ def apply_topics(settings: Settings, *, replication_factor: int = -1) -> list[To
 def spans(settings: Settings, topics: Collection[str]) -> dict[Partition, Span]:
     """Where the logs of these topics begin and end; topics that do not exist are left out."""
     with _consumer(settings) as consumer:
-        where = [
-            TopicPartition(topic, partition)
-            for topic in topics
-            for partition in consumer.partitions_for_topic(topic) or ()
-        ]
-        begins = consumer.beginning_offsets(where, timeout_ms=TIMEOUT_MS)
-        ends = consumer.end_offsets(where, timeout_ms=TIMEOUT_MS)
-        return {(w.topic, w.partition): Span(begins[w], ends[w]) for w in where}
+        return spans_by(consumer, topics)
 
 
 def read_record(settings: Settings, partition: Partition, offset: int) -> Record | None:
@@ -130,25 +117,8 @@ def read_record(settings: Settings, partition: Partition, offset: int) -> Record
 
 def read_records(settings: Settings, places: dict[Partition, int]) -> dict[Partition, Record]:
     """The first record at or after each of these places, where there is one; no group is joined."""
-    found: dict[TopicPartition, Record] = {}
     with _consumer(settings) as consumer:
-        where = {TopicPartition(*partition): offset for partition, offset in places.items()}
-        begins = consumer.beginning_offsets(list(where), timeout_ms=TIMEOUT_MS)
-        ends = consumer.end_offsets(list(where), timeout_ms=TIMEOUT_MS)
-        starts = {w: max(o, begins[w]) for w, o in where.items() if max(o, begins[w]) < ends[w]}
-        consumer.assign(list(starts))
-        for place, offset in starts.items():
-            consumer.seek(place, offset)
-        waiting = set(starts)
-        deadline = time.monotonic() + READ_MS / 1000
-        while waiting and time.monotonic() < deadline:
-            for place, records in consumer.poll(timeout_ms=100, max_records=500).items():
-                found.setdefault(place, record_of(records[0]))
-            # at the end without a record: nothing but transaction markers and what was aborted
-            done = {p for p in waiting if p in found or consumer.position(p) >= ends[p]}
-            consumer.pause(*done)
-            waiting -= done
-    return {(place.topic, place.partition): record for place, record in found.items()}
+        return read_by(consumer, places, spans_by(consumer, {topic for topic, _ in places}))
 
 
 def republish(settings: Settings, record: Record) -> tuple[int, int]:
@@ -161,7 +131,7 @@ def republish(settings: Settings, record: Record) -> tuple[int, int]:
     """
     if record.key is None and record.value is None:
         raise ValueError("a record with neither key nor value can never be a fact")
-    with _asked(settings):
+    with asked(settings):
         producer = make_producer(settings)
         try:
             sent = producer.send(
@@ -185,7 +155,7 @@ def cluster_id(settings: Settings) -> str:
 def groups(settings: Settings, names: Collection[str]) -> dict[str, Group]:
     """State, members and committed offsets of these consumer groups."""
     with _admin(settings) as admin:
-        described = _described(admin, list(names))
+        described = described_by(admin, list(names))
         offsets = admin.list_group_offsets(list(names))
         return {
             name: Group(
@@ -199,29 +169,6 @@ def groups(settings: Settings, names: Collection[str]) -> dict[str, Group]:
             for name in names
             if name in described
         }
-
-
-def _described(admin: Any, names: list[str]) -> dict[str, Any]:
-    """On a new cluster the coordinators take a moment to exist; nobody is in a group till then."""
-    for _ in range(10):
-        try:
-            return dict(admin.describe_groups(names))
-        except CoordinatorNotAvailableError:
-            time.sleep(0.3)
-    return {}
-
-
-def record_of(polled: Any) -> Record:
-    """The client's record as ours."""
-    return Record(
-        polled.topic,
-        polled.partition,
-        polled.offset,
-        polled.timestamp,
-        polled.key,
-        polled.value,
-        polled.headers,
-    )
 
 
 def _configs(admin: Any, topics: Collection[Topic]) -> dict[str, dict[str, str]]:
@@ -258,7 +205,7 @@ def _await_configs(admin: Any, topics: Collection[Topic], settings: Settings) ->
 
 @contextmanager
 def _admin(settings: Settings) -> Iterator[Any]:
-    with _asked(settings):
+    with asked(settings):
         admin = make_admin(settings)
         try:
             yield admin
@@ -268,18 +215,9 @@ def _admin(settings: Settings) -> Iterator[Any]:
 
 @contextmanager
 def _consumer(settings: Settings) -> Iterator[Any]:
-    with _asked(settings):
+    with asked(settings):
         consumer = make_consumer(settings, None)
         try:
             yield consumer
         finally:
             consumer.close(autocommit=False, timeout_ms=2_000)
-
-
-@contextmanager
-def _asked(settings: Settings) -> Iterator[None]:
-    try:
-        yield
-    except KafkaError as error:
-        servers = settings.kafka.bootstrap_servers
-        raise KafkaUnavailable(f"{servers}: {type(error).__name__}: {error}"[:300]) from error

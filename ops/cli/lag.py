@@ -4,8 +4,9 @@ import json as json_module
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import closing
 from itertools import groupby
-from typing import TYPE_CHECKING, Annotated, Any, Never
+from typing import TYPE_CHECKING, Annotated, Never
 
 import typer
 from rich.console import Group, RenderableType
@@ -17,6 +18,7 @@ from ops.cli.terminal import JsonOption, a_table
 
 if TYPE_CHECKING:
     from ops.lag import LagReport, PartitionLag
+    from ops.lag_watch import LagWatch
 
 ALL = -1
 _STYLES = {"ok": "green", "slow": "yellow", "stuck": "bold red", "no-members": "red"}
@@ -34,33 +36,34 @@ def lag(
     Positions come from the database, ends from Kafka. Exit code 1 if a stage is stuck or has no
     members, 2 if the database or Kafka does not answer.
     """
-    from ops.lag import compare, report_json, take_sample
+    from ops.lag_watch import LagWatch
 
     settings = terminal.settings()
-    with terminal.troubles():
-        old = take_sample(settings)
+    with terminal.troubles(), closing(LagWatch(settings, max(sample, 2.0))) as looking:
+        first = looking.look()
         if watch:
-            _watch(settings, old, sample, json=json)
+            _watch(looking, first, sample, json=json)
         time.sleep(sample)
-        report = compare(old, take_sample(settings), settings)
+        report = looking.look()
     if json:
+        from ops.lag import report_json
+
         terminal.print_json(report_json(report))
     else:
         terminal.console().print(lag_page(report))
     raise typer.Exit(terminal.GOOD if report.healthy else terminal.BAD)
 
 
-def _watch(settings: Any, old: Any, sample: float, *, json: bool) -> Never:
+def _watch(looking: "LagWatch", first: "LagReport", sample: float, *, json: bool) -> Never:
     """Until Ctrl-C: one page that changes, or one line of JSON a look."""
-    from ops.lag import compare, report_json, take_sample
+    from ops.lag import report_json
 
     with Live(console=terminal.console(), auto_refresh=False, transient=json) as live:
         if not json:
-            live.update(lag_page(compare(None, old, settings)), refresh=True)
+            live.update(lag_page(first), refresh=True)
         while True:
             time.sleep(sample)
-            new = take_sample(settings)
-            report, old = compare(old, new, settings), new
+            report = looking.look()
             if json:
                 sys.stdout.write(json_module.dumps(report_json(report)) + "\n")
                 sys.stdout.flush()

@@ -10,7 +10,8 @@ from sqlalchemy import Engine, create_engine, text
 
 from consumers.engine.admin import groups, spans
 from ops.audit import run_audit
-from ops.lag import compare, take_sample
+from ops.lag import compare
+from ops.lag_watch import take_sample
 from ops.local.pipeline import Pipeline
 from ops.local.traffic import plain, publish
 from schemas.door import Record
