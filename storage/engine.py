@@ -1,5 +1,8 @@
 """Connections on which nothing can wait for ever, and what each database error asks of a stage.
 
+The server ends what takes too long. Where the network has swallowed its answer (a half-open
+connection), only our own clock can tell: then the connection is given up, and its outcome looked up.
+
 `fsync` and `synchronous_commit` stay on: what is committed stays committed.
 """
 
@@ -9,6 +12,7 @@ from typing import Any, Final
 from psycopg import Connection as DriverConnection
 from psycopg import Error as DriverError
 from psycopg import OperationalError as DriverOperationalError
+from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
@@ -29,6 +33,9 @@ __all__ = [
 LOCK_TIMEOUT_MS: Final = 4_000
 STATEMENT_TIMEOUT_MS: Final = 10_000
 IDLE_IN_TRANSACTION_TIMEOUT_MS: Final = 5_000
+ANSWER_SECONDS: Final = STATEMENT_TIMEOUT_MS / 1_000 + 5  # the server would have said something
+
+_LOOK_SECONDS: Final = 0.1  # the driver's own: how often it looks for an interrupt
 
 # Every statement of a stage is a look-up by key. Plans made while tables were small must not
 # turn into scans of big ones, so scans and hash joins are priced out.
@@ -45,9 +52,29 @@ _KEY_LOOKUPS_ONLY: Final = (
 )
 
 
+class _Patient(DriverConnection[Any]):
+    """Waits so long for an answer, then closes the connection; what became of it is unknown."""
+
+    def wait(  # type: ignore[explicit-override]
+        self, gen: Any, interval: float = _LOOK_SECONDS, timeout: float | None = None
+    ) -> Any:
+        try:
+            return super().wait(gen, interval, ANSWER_SECONDS if timeout is None else timeout)
+        except DriverOperationalError:
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                self.pgconn.finish()
+            raise
+
+
 def stage_engine(url: str, *, name: str = "escrow") -> Engine:
     """An engine for one stage, relay or ticker: one connection, short timeouts, key look-ups."""
-    return _engine(url, name, (*_SESSION, *_KEY_LOOKUPS_ONLY), pool_size=1)
+    engine = _engine(url, name, (*_SESSION, *_KEY_LOOKUPS_ONLY), pool_size=1)
+
+    @event.listens_for(engine, "do_connect")
+    def _connect(_dialect: Any, _record: Any, arguments: Any, named: Any) -> _Patient:
+        return _Patient.connect(*arguments, **named)
+
+    return engine
 
 
 def reading_engine(url: str, *, name: str = "escrow-read") -> Engine:

@@ -177,7 +177,7 @@ def kill(seed: int, wanted: int, seconds: float) -> int:
     bad = 0
     total = 0
     with Line() as line:
-        recorder = Recorder(line.stack.bootstrap_servers, line.url, line.gateway_dir)
+        recorder = Recorder(line.settings.kafka.bootstrap_servers, line.url, line.gateway_dir)
         judge, feed, orders = Judge(), Feed(line, seed), Orders(random.Random(seed))
         feed.burst()
         line.wait_idle(90)

@@ -22,15 +22,15 @@ from consumers.engine.admin import apply_topics
 from consumers.engine.config import load_settings
 from consumers.engine.crash import VARIABLE
 from ops.local.pipeline_pulse import unfinished
-from ops.local.stack import Stack
 from schemas.facts import STAGE_TOPICS
 from storage.migrate import upgrade
+from tests.chaos.servers import Servers
 
 STAGES: Final = tuple(STAGE_TOPICS)
 PROGRAMS: Final = (*STAGES, "relay", "ticker", "gateway")
 SESSION_MS: Final = 3_000  # short, so that a dead member is forgotten soon
+REQUEST_MS: Final = 10_000  # and a dead connection noticed soon
 STEP_SECONDS: Final = 0.1
-_KAFKA: Final = {"group.min.session.timeout.ms": "1000"}
 
 
 class Death(NamedTuple):
@@ -42,8 +42,8 @@ class Death(NamedTuple):
 class Line:
     """Servers and programs for as long as the `with` lasts."""
 
-    def __init__(self) -> None:
-        self.stack = Stack(kafka_properties=_KAFKA)
+    def __init__(self, servers: Servers | None = None) -> None:
+        self.servers = servers or Servers()
         self.running: dict[str, int] = {}  # name → pid
         self.unexpected: list[Death] = []
         self._ended: list[Death] = []
@@ -53,11 +53,12 @@ class Line:
         self._dead: queue.Queue[tuple[int, int]] = queue.Queue()
 
     def __enter__(self) -> Self:
-        self.stack.start()
         try:
+            self.servers.start()
+            stack = self.servers.stack
             self.settings = load_settings(
-                kafka={"bootstrap_servers": self.stack.bootstrap_servers},
-                database={"url": self.stack.database_url},
+                kafka={"bootstrap_servers": stack.bootstrap_servers},
+                database={"url": stack.database_url},
             )
             upgrade(self.settings.database.connection_url)
             apply_topics(self.settings)
@@ -82,7 +83,7 @@ class Line:
 
     @property
     def gateway_dir(self) -> Path:
-        return self.stack.data_dir / "gateway"
+        return self.servers.stack.data_dir / "gateway"
 
     def start_program(
         self, name: str, crash_at: str | None = None, env: Mapping[str, str] | None = None
@@ -96,7 +97,7 @@ class Line:
         order: dict[str, Any] = {
             "argv": argv,
             "env": {**self._env, **(env or {}), VARIABLE: crash_at or ""},
-            "log": str(self.stack.log_dir / f"{name}.log"),
+            "log": str(self.servers.log_dir / f"{name}.log"),
         }
         assert self._zygote is not None
         assert self._zygote.stdin is not None
@@ -184,7 +185,8 @@ class Line:
     @property
     def _env(self) -> dict[str, str]:
         return {
-            **self.stack.environment,
+            **self.servers.environment,
+            "ESCROW_KAFKA__REQUEST_TIMEOUT_MS": str(REQUEST_MS),
             "ESCROW_KAFKA__SESSION_TIMEOUT_MS": str(SESSION_MS),
             "ESCROW_KAFKA__HEARTBEAT_INTERVAL_MS": str(SESSION_MS // 4),
         }
@@ -216,4 +218,4 @@ class Line:
                 self._zygote.wait(20)
             except subprocess.TimeoutExpired:
                 self._zygote.kill()
-        self.stack.stop()
+        self.servers.stop()
