@@ -56,25 +56,51 @@ _DEADLINES: Final = "SELECT count(*), min(due_at) FROM deadlines WHERE due_at <=
 
 def waiting(connection: Snapshot, now: int) -> list[Waiting]:
     """All that waits, by kind."""
-    found = [Waiting(f"parked: {row[0]}", *row[1:]) for row in fetch(connection, _PARKED)]
-    since = now - CURRENT.gateway_patience_ms
+    found = [fact._replace(what=f"parked: {fact.what}") for fact in parked(connection)]
     found += [
-        Waiting(f"silent {row[0]} commands", *row[1:])
-        for row in fetch(connection, _SILENT, since=since)
+        kind._replace(what=f"silent {kind.what} commands") for kind in silent(connection, now)
     ]
     found.append(Waiting("outbox: not sent yet", *unsent(connection)))
-    ((held_back,),) = fetch(connection, _HELD_BACK)
-    if held_back:
-        found.append(Waiting("commands held for a person", held_back, None))
-    ((count, oldest),) = fetch(connection, _DEADLINES, now=now)
-    if count:
-        found.append(Waiting("deadlines overdue", count, oldest))
+    if held := held_back(connection):
+        found.append(Waiting("commands held for a person", held, None))
+    if (due := overdue(connection, now)).number:
+        found.append(due)
     ((count, oldest),) = fetch(connection, _SKIPPED)
     if count:
         found.append(Waiting("positions moved ahead by hand", count, oldest, by_wall=True))
-    letters = fetch(connection, _LETTERS)
-    found += [Waiting(f"dead letters: {row[0]}", row[1], row[2], by_wall=True) for row in letters]
+    found += [
+        letter._replace(what=f"dead letters: {letter.what}") for letter in letters(connection)
+    ]
     return found
+
+
+def letters(connection: Snapshot) -> list[Waiting]:
+    """Dead letters that nobody has replayed, by code."""
+    rows = fetch(connection, _LETTERS)
+    return [Waiting(code, number, oldest_at, True) for code, number, oldest_at in rows]
+
+
+def parked(connection: Snapshot) -> list[Waiting]:
+    """Facts that wait for another one, by code."""
+    return [Waiting(*row) for row in fetch(connection, _PARKED)]
+
+
+def silent(connection: Snapshot, now: int) -> list[Waiting]:
+    """Commands without a final answer for longer than a gateway may take, by kind."""
+    since = now - CURRENT.gateway_patience_ms
+    return [Waiting(*row) for row in fetch(connection, _SILENT, since=since)]
+
+
+def held_back(connection: Snapshot) -> int:
+    """Commands that must not be sent before a person has looked at them."""
+    ((count,),) = fetch(connection, _HELD_BACK)
+    return int(count)
+
+
+def overdue(connection: Snapshot, now: int) -> Waiting:
+    """Deadlines that have passed and were not decided yet."""
+    ((count, oldest),) = fetch(connection, _DEADLINES, now=now)
+    return Waiting("deadlines overdue", count, oldest)
 
 
 def unsent(connection: Snapshot) -> tuple[int, int | None]:

@@ -26,6 +26,7 @@ PREFIX: Final = "ESCROW_"
 Profile = Literal["local", "production"]
 TimestampType = Literal["LogAppendTime", "CreateTime"]
 Port = Annotated[int, Field(ge=0, le=65_535)]
+Role = Literal["viewer", "operator", "mediator"]
 
 
 class ConfigError(Exception):
@@ -47,6 +48,18 @@ class RelaySettings(Section):
         tuple[Annotated[int, Field(ge=0, le=15)], ...], Field(min_length=1, max_length=16)
     ] = tuple(range(16))
     retention_hours: Annotated[int, Field(ge=1, le=87_600)] = 168  # sent rows are kept so long
+
+
+class WebSettings(Section):
+    """The console. On loopback all have one role; elsewhere a token says who may do what."""
+
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    port: Port = 8099  # 0: a free one
+    role: Role = "viewer"  # of everyone, where no tokens are given
+    operator: str | None = None  # the name kept with what is done, where no tokens are given
+    tokens_file: Path | None = None  # JSON: {"TOKEN": {"name": "anna", "role": "operator"}}
+    ssl_certfile: Path | None = None  # PEM
+    ssl_keyfile: Path | None = None
 
 
 class LogSettings(Section):
@@ -77,6 +90,7 @@ class Settings(BaseSettings):
     batch: BatchSettings = BatchSettings()
     relay: RelaySettings = RelaySettings()
     log: LogSettings = LogSettings()
+    web: WebSettings = WebSettings()
     metrics_host: str = "127.0.0.1"
     metrics_port: Port | None = None  # none: no metrics; 0: a free one
     source_rules: Path | None = None  # who may send what; without it everyone may
@@ -112,6 +126,11 @@ class Settings(BaseSettings):
             wrong.append(
                 "timestamp_type: a producer's clock can be forged; only LogAppendTime will do"
             )
+        web = self.web
+        if not is_loopback(web.host) and not (web.tokens_file and web.ssl_certfile):
+            wrong.append("web.host: beyond loopback only with web.tokens_file and web.ssl_certfile")
+        if (web.ssl_certfile is None) != (web.ssl_keyfile is None):
+            wrong.append("web.ssl_certfile and web.ssl_keyfile belong together")
         if database.statement_timeout_ms * 2 > self.kafka.max_poll_interval_ms:
             wrong.append(
                 "database.statement_timeout_ms: at most half of kafka.max_poll_interval_ms"

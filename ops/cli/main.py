@@ -16,6 +16,7 @@ from ops.cli import (
     topics,
     up,
     views,
+    web,
 )
 
 LOOK = "Look: nothing is changed"
@@ -33,6 +34,7 @@ app = typer.Typer(
 up.register(app)
 run.register(app)
 app.add_typer(views.app, name="views")
+app.command()(web.web)
 app.add_typer(order.app, name="order", rich_help_panel=LOOK)
 app.command(rich_help_panel=LOOK)(lag.lag)
 app.command(rich_help_panel=LOOK)(audit.audit)

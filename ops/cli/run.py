@@ -73,19 +73,25 @@ def _calm_collector() -> None:
 
 
 def _run(name: str, work: Callable[[Any, threading.Event], None]) -> None:
-    """Configure, log, listen to signals, work."""
-    import structlog
-
-    from consumers.engine import metrics
+    """Configure, then run."""
     from consumers.engine.config import ConfigError, load_settings
-    from consumers.engine.log import configure_logging
-    from consumers.engine.processing import Halt
 
     try:
         settings = load_settings()
     except ConfigError as error:
         typer.echo(f"escrow: {error}", err=True)
         raise typer.Exit(2) from None
+    run_program(name, work, settings)
+
+
+def run_program(name: str, work: Callable[[Any, threading.Event], None], settings: Any) -> None:
+    """Log, listen to signals, work."""
+    import structlog
+
+    from consumers.engine import metrics
+    from consumers.engine.log import configure_logging
+    from consumers.engine.processing import Halt
+
     configure_logging(settings.log, program=name)
     stop = threading.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):

@@ -46,7 +46,7 @@ def run_demo(*, traffic: bool, leave: bool, seed: int) -> int:
     console = Console(highlight=False)
     began = time.monotonic()
     _greet(console)
-    pipeline = Pipeline(stop=stop, on_exit=loudly(console))
+    pipeline = Pipeline(web=True, stop=stop, on_exit=loudly(console))
     try:
         with shown(console) as report:
             pipeline.reports_to(report)
@@ -135,6 +135,7 @@ class _Show:
         addresses = addresses_of(self._pipeline)
         self._console.print()
         for line in (
+            f"The console: {addresses.web_url}",
             f"export ESCROW_KAFKA__BOOTSTRAP_SERVERS={addresses.bootstrap_servers}",
             f"export ESCROW_DATABASE__URL={addresses.database_url}",
             f".venv/bin/escrow order explain order-violin{self._suffix}",

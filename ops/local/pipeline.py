@@ -19,6 +19,7 @@ from consumers.engine.config import Settings, load_settings
 from consumers.engine.records import Partition
 from ops.local.child import Child, tail
 from ops.local.pipeline_pulse import Taken, gateway_reads, partitions_of, taken, unfinished, untaken
+from ops.local.ports import LOOPBACK, free_port, is_open
 from ops.local.processes import Exit, Program, Supervisor, escrow
 from ops.local.progress import Report, Step, silent
 from ops.local.stack import Stack
@@ -29,6 +30,7 @@ from storage.reading import DatabaseTrouble
 
 STAGES: Final = tuple(STAGE_TOPICS)
 GATEWAY: Final = "gateway"
+WEB: Final = "web"
 READY_SECONDS_MAX: Final = 90.0
 STOP_SECONDS_MAX: Final = 15.0
 NO_RESTART: Final = (2, 3)  # wrong configuration, halted: starting again would not help
@@ -53,6 +55,7 @@ class Pipeline:
         *,
         stack: Stack | None = None,
         gateway: bool = True,
+        web: bool = False,
         env: Mapping[str, str] | None = None,
         stop: threading.Event | None = None,
         report: Report = silent,
@@ -69,6 +72,7 @@ class Pipeline:
             data_dir = data_dir.resolve()  # the servers work in folders of their own
         self.stack = stack or Stack.from_environment(data_dir, report=self.report)
         self._has_gateway, self._env = gateway, dict(env or {})
+        self._web_port = free_port() if web else None
         self._supervisor: Supervisor | None = None
         self._settings: Settings | None = None
         self._before = Taken({}, {})
@@ -79,6 +83,11 @@ class Pipeline:
         """How to reach the servers; what the programs were given, too."""
         assert self._settings is not None, "the line was never started"
         return self._settings
+
+    @property
+    def web_url(self) -> str | None:
+        """Where the console is; None: there is none."""
+        return None if self._web_port is None else f"http://{LOOPBACK}:{self._web_port}/"
 
     @property
     def pids(self) -> dict[str, int]:
@@ -210,6 +219,8 @@ class Pipeline:
             command = escrow("consume", kind)
         elif kind == GATEWAY:
             command = escrow("gateway", "--data", str(self.gateway_dir))
+        elif kind == WEB:
+            command = escrow("web", "--port", str(self._web_port))
         else:
             command = escrow(kind)
         return Program(name=name, command=command, restart=True)
@@ -225,7 +236,8 @@ class Pipeline:
         self._supervisor = Supervisor(
             self.stack.log_dir, env={**self.stack.environment, **self._env}, on_exit=self._ended
         )
-        for name in (*STAGES, "relay", "ticker", *((GATEWAY,) if self._has_gateway else ())):
+        besides = ((GATEWAY,) if self._has_gateway else ()) + ((WEB,) if self._web_port else ())
+        for name in (*STAGES, "relay", "ticker", *besides):
             self._supervisor.start(self._program(name))
         apply_topics(self._settings)
 
@@ -249,6 +261,8 @@ class Pipeline:
         missing += [name for name in self._running.names if not self._child(name).running]
         if self._has_gateway and not gateway_reads(self.gateway_dir, commands):
             missing.append(GATEWAY)
+        if self._web_port is not None and not is_open(self._web_port):
+            missing.append(WEB)
         return missing
 
     def _look_for_stop(self) -> None:

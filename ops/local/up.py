@@ -47,7 +47,8 @@ class Addresses(NamedTuple):
 
 def addresses_of(pipeline: Pipeline) -> Addresses:
     """Where a ready line is."""
-    return Addresses(pipeline.stack.bootstrap_servers, pipeline.stack.database_url)
+    stack = pipeline.stack
+    return Addresses(stack.bootstrap_servers, stack.database_url, pipeline.web_url)
 
 
 def stop_on_signals() -> threading.Event:
@@ -90,7 +91,12 @@ def run_up(data_dir: Path | None, *, gateway: bool, ready: Path | None) -> int:
             ready.parent.mkdir(parents=True, exist_ok=True)
         with shown(console) as report:
             pipeline = Pipeline(
-                data_dir, gateway=gateway, stop=stop, report=report, on_exit=loudly(console)
+                data_dir,
+                gateway=gateway,
+                web=True,
+                stop=stop,
+                report=report,
+                on_exit=loudly(console),
             )
             pipeline.start()
     except StopWanted:

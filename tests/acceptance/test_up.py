@@ -20,7 +20,7 @@ from ops.local.traffic import Knobs, publish, stories
 from schemas.facts import STAGE_TOPICS
 from tests.acceptance.running import START_SECONDS, Running, is_open
 
-PROGRAMS = {*STAGE_TOPICS, "relay", "ticker", "gateway"}
+PROGRAMS = {*STAGE_TOPICS, "relay", "ticker", "gateway", "web"}
 pytestmark = pytest.mark.timeout(400)
 Starter = Callable[..., Running]
 
@@ -61,7 +61,7 @@ def test_it_says_where_it_is_restarts_what_dies_and_leaves_nothing(up: Starter) 
     addresses = ready(running)
     assert json.dumps(addresses) in running.said.splitlines()
     assert addresses.keys() == {"bootstrap_servers", "database_url", "web_url"}
-    assert addresses["web_url"] is None
+    assert is_open(addresses["web_url"])
     servers = [addresses["bootstrap_servers"], addresses["database_url"]]
     assert all(is_open(server) for server in servers)
     assert running.programs().keys() == PROGRAMS

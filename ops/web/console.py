@@ -1,0 +1,54 @@
+"""What all pages share: settings, the watcher, the people; and who has asked."""
+
+from typing import NamedTuple
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from consumers.engine.config import Role, Settings
+from ops.web.people import COOKIE, People, Person, Session
+from ops.web.watcher import Watcher
+
+
+class Console(NamedTuple):
+    """One console."""
+
+    settings: Settings
+    watcher: Watcher
+    people: People
+
+    @property
+    def url(self) -> str:
+        """Of the database, its password in it: never to be shown."""
+        return self.settings.database.connection_url
+
+
+def console_of(request: Request) -> Console:
+    console: Console = request.app.state.console
+    return console
+
+
+def session_of(request: Request) -> Session | None:
+    """The session that the request's cookie names."""
+    return console_of(request).people.session(request.cookies.get(COOKIE))
+
+
+def person_of(request: Request) -> Person | None:
+    """Who asks: by session, by bearer token, or whoever sits at this machine; None: not let in."""
+    people = console_of(request).people
+    if (session := session_of(request)) is not None:
+        return session.person
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    if kind.lower() == "bearer":
+        return people.by_token(token)
+    return people.stranger()
+
+
+def require(request: Request, role: Role) -> Person:
+    """The person, if their role includes this one. Raises HTTPException (401, 403)."""
+    person = person_of(request)
+    if person is None:
+        raise HTTPException(401)
+    if not person.may(role):
+        raise HTTPException(403, f"this needs the role {role}; yours is {person.role}")
+    return person

@@ -1,0 +1,130 @@
+"""What the console shows at a glance. No request runs these: a watcher does, and pages read what it saw.
+
+`figures` is cheap whatever is stored. `count` reads whole tables: who calls it leaves long pauses.
+"""
+
+from typing import Final, NamedTuple
+
+from storage import attention, totals
+from storage.attention import Waiting
+from storage.reading import Snapshot
+from storage.rows import execute, fetch
+
+HOUR_MS: Final = 3_600_000
+DAY_MS: Final = 24 * HOUR_MS
+# The upper ends of the classes of age, ms; the last class has none.
+AGES_MS: Final = (HOUR_MS, DAY_MS, 3 * DAY_MS, 10 * DAY_MS, 30 * DAY_MS)
+COUNT_MS_MAX: Final = 20_000
+
+
+class Money(NamedTuple):
+    """Orders and money in one status and currency, minor units."""
+
+    status: str
+    currency: str
+    orders: int
+    captured: int
+    held: int
+    refunded: int
+    paid_out: int
+    charged_back: int
+    debt: int
+    loss: int
+
+    @property
+    def imbalance(self) -> int:
+        """What was captured and is nowhere: always 0 (RULES 1)."""
+        return self.captured - self.held - self.refunded - self.paid_out - self.charged_back
+
+
+class Figures(NamedTuple):
+    """What is cheap to know."""
+
+    money: list[Money]
+    unsent: int
+    unsent_since: int | None  # ms UTC, the record's time
+    rules_now: int  # ms UTC, the clock that rules know (RULES 4.7)
+
+
+class HeldByAge(NamedTuple):
+    """Money held since an order's first fact, by class of age (0: the youngest, see AGES_MS)."""
+
+    status: str
+    currency: str
+    age: int
+    orders: int
+    held: int
+
+
+class Endings(NamedTuple):
+    """Orders by what decided them, and whether a refund was ever asked for."""
+
+    status: str
+    decided_by: str | None
+    disputed: bool
+    orders: int
+
+
+class Commands(NamedTuple):
+    """Commands by kind and state; the oldest one's instant of asking, ms UTC."""
+
+    kind: str
+    state: str
+    number: int
+    oldest_at: int
+
+
+class Counted(NamedTuple):
+    """What takes a look at whole tables."""
+
+    held: list[HeldByAge]
+    endings: list[Endings]
+    commands: list[Commands]
+    letters: list[Waiting]
+    parked: list[Waiting]
+    silent: int  # commands without a final answer for too long
+    holds: int  # commands that a person must look at before they may be sent
+    overdue: int  # deadlines that have passed and were not decided
+
+
+_HELD: Final = """
+SELECT e.status, e.currency, width_bucket(%(now)b - f.t, %(ages)b::bigint[]), count(*),
+  sum(e.held_minor)
+FROM escrows e JOIN facts f ON f.order_id = e.order_id AND f.decision_no = 1
+WHERE e.held_minor > 0 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+"""
+_ENDINGS: Final = """
+SELECT status, decided_by, first_requested_at IS NOT NULL, count(*)
+FROM escrows WHERE status IS NOT NULL GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+"""
+_COMMANDS: Final = """
+SELECT kind, state, count(*), min(asked_at) FROM commands GROUP BY kind, state ORDER BY kind, state
+"""
+_TIMEOUT: Final = f"SET LOCAL statement_timeout = {COUNT_MS_MAX}"
+
+
+def figures(connection: Snapshot, wall_ms: int, timestamp_type: str) -> Figures:
+    """Money by status, the outbox, and the time by which rules judge. Four statements at most."""
+    money = [Money(*row.values()) for row in totals.read(connection)]  # type: ignore[arg-type]
+    now = attention.rules_now(connection, wall_ms, timestamp_type)
+    return Figures(money, *attention.unsent(connection), now)
+
+
+def count(connection: Snapshot, now: int) -> Counted:
+    """Everything that must be counted; `now`: ms UTC, as rules know it. Bounded in time."""
+    execute(connection, _TIMEOUT)
+    return Counted(
+        [
+            HeldByAge(status, currency, age, orders, int(held))
+            for status, currency, age, orders, held in fetch(
+                connection, _HELD, now=now, ages=list(AGES_MS)
+            )
+        ],
+        [Endings(*row) for row in fetch(connection, _ENDINGS)],
+        [Commands(*row) for row in fetch(connection, _COMMANDS)],
+        attention.letters(connection),
+        attention.parked(connection),
+        sum(kind.number for kind in attention.silent(connection, now)),
+        attention.held_back(connection),
+        attention.overdue(connection, now).number,
+    )
