@@ -15,7 +15,8 @@ def simulate(
 
     Exit code 2 if a line is not a record; nothing is written then.
     """
-    from ops.simulate import NotARecord, run
+    from ops.record_lines import NotARecord
+    from ops.simulate import run
 
     try:
         count = run(facts, outcomes, orders)

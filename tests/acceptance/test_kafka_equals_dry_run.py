@@ -10,7 +10,8 @@ from sqlalchemy import Engine, create_engine, text
 
 from consumers.engine.kafka_clients import make_producer
 from ops.local.pipeline import Pipeline
-from ops.simulate import read_records, simulate
+from ops.record_lines import read_records
+from ops.simulate import simulate
 from schemas.door import Record
 from schemas.facts import INPUT_TOPICS
 from tests.conftest import SEED

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, NullPool, create_engine
 
 from consumers.engine.batch import Job, run_batch
 from consumers.engine.records import Chunk
-from ops.simulate import read_records
+from ops.record_lines import read_records
 from schemas.door import Record
 from schemas.facts import STAGE_TOPICS
 from storage.engine import stage_engine

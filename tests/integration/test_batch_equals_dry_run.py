@@ -12,7 +12,8 @@ from sqlalchemy import Engine, create_engine, text
 
 from consumers.engine.batch import Job, run_batch
 from consumers.engine.records import Chunk
-from ops.simulate import read_records, simulate
+from ops.record_lines import read_records
+from ops.simulate import simulate
 from schemas.door import Record
 from schemas.facts import STAGE_TOPICS
 from storage.engine import stage_engine

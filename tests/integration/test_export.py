@@ -10,7 +10,8 @@ from sqlalchemy import create_engine, text
 
 from consumers.engine.config import Settings
 from ops.export import write_export
-from ops.simulate import read_records, simulate
+from ops.record_lines import read_records
+from ops.simulate import simulate
 from schemas.commands import command_id
 from schemas.door import Fact, decode
 from storage.engine import driver

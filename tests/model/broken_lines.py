@@ -86,6 +86,8 @@ def other_word(rng: random.Random, line: bytes) -> bytes:
     parsed.pop("value_base64", None)
     words = [b"NaN", b"Infinity", b"-Infinity", b"01", b"+1", b"1.", b".1", b"-0", b"-0.0", b"1E5"]
     words += [b'"\\ud800"', b'"\\uD83D\\uDE00"', b'"\\u0000"', b'"\x7f"', b'"\t"', b'"\\/"', b"{}"]
+    words += [b'{"a":1,"\\u0061":2}', b'{"a":' * 40 + b"1" + b"}" * 40, b"[" * 3000 + b"]" * 3000]
+    words += [b"[" * 3000 + b"]" * 2999, b"[" * 1500 + b"}" + b"]" * 1499]
     return compact(parsed).encode().replace(b'"MARK"', rng.choice(words))
 
 
@@ -114,6 +116,6 @@ def compact_line(line: bytes) -> bytes:
     """Something that Python's own parser can read back, whatever was in the line."""
     try:
         json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return b'{"topic":"foo","key":null,"timestamp_ms":1,"value":{}}'
     return line

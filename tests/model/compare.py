@@ -15,7 +15,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TypeAlias
 
-from ops import simulate
+from ops import record_lines, simulate
 from tests.model.broken_lines import broken_file
 from tests.model.dry_run import NotARecord, run
 from tests.model.generator import generate
@@ -42,7 +42,7 @@ def product(content: bytes) -> Said:
         facts, outcomes, orders = paths(folder, content)
         try:
             simulate.run(facts, outcomes, orders)
-        except simulate.NotARecord as bad:
+        except record_lines.NotARecord as bad:
             assert not outcomes.exists()
             assert not orders.exists()
             return 2, [{"bad line": number_in(str(bad))}], []

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from escrow.arrival import Decided
 from escrow.replay import Replay
 from escrow.telling import tell
-from ops.simulate import read_records
+from ops.record_lines import read_records
 from schemas.door import Rejected, decode
 from tests.model.compare import file_of
 from tests.model.dry_run import run

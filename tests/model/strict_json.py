@@ -20,7 +20,14 @@ class Number:
     text: str
 
 
-Json: TypeAlias = "bool | int | str | Number | list[Json] | dict[str, Json] | None"
+@dataclass(frozen=True)
+class Doubled:
+    """An object with one name twice, as it stands in a line of the dry run."""
+
+    members: "list[tuple[str, Json]]"
+
+
+Json: TypeAlias = "bool | int | str | Number | list[Json] | dict[str, Json] | Doubled | None"
 
 NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
 LONE = re.compile("[\ud800-\udfff]")
@@ -38,9 +45,9 @@ WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
 
 
 class _Reader:
-    def __init__(self, text: str, depth_max: int | None, *, lone_surrogates: bool) -> None:
+    def __init__(self, text: str, depth_max: int | None, *, as_written: bool) -> None:
         self.text = text
-        self.lone_surrogates = lone_surrogates
+        self.as_written = as_written
         self.at = 0
         self.depth_max = depth_max
         self.doubled = False
@@ -81,26 +88,30 @@ class _Reader:
         whole = match.group(1) is None and match.group(2) is None
         return int(spelling) if whole and len(spelling) <= 30 else Number(spelling)
 
-    def object(self, depth: int) -> dict[str, Json]:
-        found: dict[str, Json] = {}
+    def object(self, depth: int) -> dict[str, Json] | Doubled:
+        found: list[tuple[str, Json]] = []
         self.take("{")
         self.blanks()
         if self.peek() == "}":
             self.at += 1
-            return found
+            return {}
         while True:
             self.blanks()
             name = self.string()
             self.blanks()
             self.take(":")
             self.blanks()
-            self.doubled = self.doubled or name in found
-            found[name] = self.value(depth)
+            found.append((name, self.value(depth)))
             self.blanks()
             if self.peek() == "}":
                 self.at += 1
-                return found
+                return self.members(found)
             self.take(",")
+
+    def members(self, found: "list[tuple[str, Json]]") -> dict[str, Json] | Doubled:
+        doubled = len(dict(found)) != len(found)
+        self.doubled = self.doubled or doubled
+        return Doubled(found) if doubled and self.as_written else dict(found)
 
     def array(self, depth: int) -> list[Json]:
         found: list[Json] = []
@@ -145,7 +156,7 @@ class _Reader:
             if 0xDC00 <= low <= 0xDFFF:
                 return chr(0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00))
             self.at = after_high
-        if 0xD800 <= unit <= 0xDFFF and not self.lone_surrogates:
+        if 0xD800 <= unit <= 0xDFFF and not self.as_written:
             raise NotJson("a lone surrogate")
         return chr(unit)
 
@@ -157,14 +168,17 @@ class _Reader:
         return int(digits, 16)
 
 
-def parse(raw: bytes, depth_max: int | None, *, lone_surrogates: bool = False) -> tuple[Json, bool]:
-    """The value, and whether some object in it has one name twice (compared after unescaping)."""
+def parse(raw: bytes, depth_max: int | None, *, as_written: bool = False) -> tuple[Json, bool]:
+    """The value, and whether some object in it has one name twice (compared after unescaping).
+
+    `as_written` keeps lone surrogates and doubled names: a line's object is not yet a value.
+    """
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise NotJson("not UTF-8") from error
     # a BOM is no JSON blank, so it is refused as any other character
-    reader = _Reader(text, depth_max, lone_surrogates=lone_surrogates)
+    reader = _Reader(text, depth_max, as_written=as_written)
     reader.blanks()
     value = reader.value(0)
     reader.blanks()
@@ -175,11 +189,30 @@ def parse(raw: bytes, depth_max: int | None, *, lone_surrogates: bool = False) -
 
 def compact(value: Json) -> str:
     """Compact JSON; numbers as they were spelled, and escapes only where UTF-8 has no bytes."""
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{compact(k)}:{compact(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(compact(item) for item in value) + "]"
-    if isinstance(value, Number):
-        return value.text
-    spelled = json.dumps(value, ensure_ascii=False)
-    return LONE.sub(lambda found: f"\\u{ord(found.group()):04x}", spelled)
+    parts: list[str] = []
+    _write(value, parts)
+    return "".join(parts)
+
+
+def _write(value: Json, parts: list[str]) -> None:
+    if isinstance(value, dict | Doubled):
+        mark = "{"
+        for name, member in value.items() if isinstance(value, dict) else value.members:
+            parts.append(mark)
+            _write(name, parts)
+            parts.append(":")
+            _write(member, parts)
+            mark = ","
+        parts.append("{}" if mark == "{" else "}")
+    elif isinstance(value, list):
+        mark = "["
+        for item in value:
+            parts.append(mark)
+            _write(item, parts)
+            mark = ","
+        parts.append("[]" if mark == "[" else "]")
+    elif isinstance(value, Number):
+        parts.append(value.text)
+    else:
+        spelled = json.dumps(value, ensure_ascii=False)
+        parts.append(LONE.sub(lambda found: f"\\u{ord(found.group()):04x}", spelled))

@@ -46,6 +46,13 @@ def test_a_file_may_end_without_a_line_feed_or_be_empty(dry: Dry) -> None:
 
 
 RECORD: Final = line("shipment.lost")
+BINARY: Final = {
+    "content-type": "application/json",
+    "ce_specversion": "1.0",
+    "ce_id": "1",
+    "ce_source": "/büro",
+    "ce_type": "shipment.lost",
+}
 NO_RECORDS: Final[dict[str, dict[str, Any] | str | bytes]] = {
     "not JSON": "{",
     "a text": '"x"',
@@ -115,6 +122,24 @@ def test_a_file_that_is_not_there_ends_with_2(dry: Dry) -> None:
     assert not dry.out.exists()
 
 
+@pytest.mark.parametrize("orders", ["missing/orders.jsonl", ".", "out.jsonl", "facts.jsonl"])
+@pytest.mark.parametrize("before", [None, "before"])
+def test_both_files_are_written_or_neither(
+    dry: Dry, tmp_path: Path, orders: str, before: str | None
+) -> None:
+    if before is not None:
+        dry.out.write_text(before)
+    dry.orders = tmp_path / orders
+    assert dry.code(RECORD) == 2
+    assert (dry.out.read_text() if dry.out.exists() else None) == before
+    assert json.loads(dry.facts.read_text()) == RECORD
+
+
+def test_a_device_may_be_named_twice(dry: Dry) -> None:
+    dry.out = dry.orders = Path("/dev/null")
+    assert dry.code(RECORD) == 0
+
+
 def test_a_value_may_be_an_object_a_text_base64_or_null(dry: Dry) -> None:
     bare = {name: member for name, member in RECORD.items() if name != "value"}
     raw = json.dumps(RECORD["value"])
@@ -133,10 +158,8 @@ def test_a_value_may_be_an_object_a_text_base64_or_null(dry: Dry) -> None:
 
 
 def test_headers_make_it_binary_and_may_be_null_or_absent(dry: Dry) -> None:
-    headers = {"content-type": "application/json", "ce_specversion": "1.0", "ce_source": "/büro"}
-    headers |= {"ce_id": "1", "ce_type": "shipment.lost"}
     rows = dry.run(
-        {**RECORD, "headers": headers, "value": sample("shipment.lost")},
+        {**RECORD, "headers": BINARY, "value": sample("shipment.lost")},
         {**RECORD, "headers": None},
         {**RECORD, "headers": {}},
         {**RECORD, "headers": {"content-type": "text/plain"}},
@@ -188,3 +211,57 @@ def test_sizes_are_those_of_the_compact_utf_8(dry: Dry) -> None:
         ("dead_letter", "too_large"),
         ("duplicate", None),
     ]
+
+
+DEPTHS: Final = {
+    "awaiting_payment": [2, 31, 32],
+    "invalid_json": [33, 63, 64, 65, 66, 127, 128, 129, 900, 1_000, 10_000],
+    "too_large": [33_000, 100_000],
+}
+
+
+@pytest.mark.parametrize(("code", "depth"), [(c, depth) for c in DEPTHS for depth in DEPTHS[c]])
+@pytest.mark.parametrize(("start", "end"), [("[", "]"), ('{"": ', "}")])
+def test_an_object_may_be_nested_as_deeply_as_it_likes(
+    dry: Dry, start: str, end: str, code: str, depth: int
+) -> None:
+    deep = start * (depth - 1) + r'"[{\\"' + end * (depth - 1)
+    text = json.dumps({**RECORD, "value": {**RECORD["value"], "zz": "DEEP"}})
+    rows = dry.run(text.replace('"DEEP"', deep), RECORD)
+    assert [row[1] for row in rows] in ([code, "awaiting_payment"], [code, None])
+
+
+@pytest.mark.parametrize(
+    "deep",
+    [
+        "[" * 5_000,
+        "[" * 5_000 + "]" * 4_999,
+        "[" * 5_000 + "]" * 5_001,
+        "[" * 5_000 + "}" + "]" * 4_999,
+        "[" * 5_000 + "nul" + "]" * 5_000,
+        '{"a":' * 2_000 + "}" * 2_000,
+    ],
+)
+def test_nor_is_it_a_record_if_it_is_broken_deep_inside(dry: Dry, deep: str) -> None:
+    text = json.dumps({**RECORD, "value": {"zz": "DEEP"}})
+    assert dry.code(RECORD, text.replace('"DEEP"', deep)) == 2
+    assert "line 2 " in dry.error
+
+
+def test_doubled_names_are_found_in_an_object_as_it_stands(dry: Dry) -> None:
+    text = json.dumps(RECORD)
+    rows = dry.run(
+        text.replace('"id":', '"id": "x", "id":', 1),
+        text.replace('"id":', '"z": [{"a": 1, "\\u0061": 1e400}], "id":', 1),
+        text.replace('"id":', '"z": [{"a": 1, "\\u0061": "\\ud800"}], "id":', 1),
+        text,
+    )
+    assert [row[1] for row in rows] == ["duplicate_key"] * 2 + ["invalid_json", "awaiting_payment"]
+
+
+def test_a_record_has_each_name_once_and_of_its_headers_the_last_counts(dry: Dry) -> None:
+    text = json.dumps({**RECORD, "headers": BINARY, "value": sample("shipment.lost")})
+    for name in ("topic", "key", "timestamp_ms", "value"):
+        assert dry.code(text.replace("{", f'{{"{name}": null, ', 1)) == 2
+    one, other = (text.replace('"ce_id"', f'"ce_id": "{id_}", "ce_id"') for id_ in "ab")
+    assert [row[0] for row in dry.run(one, other)] == ["parked", "duplicate"]
