@@ -84,7 +84,7 @@ def styled(value: object, styles: dict[str, str] | None = None, style: str = "")
 
 def print_json(value: Any) -> None:
     """JSON for programs: UTF-8, stable names, bytes as hex."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=_jsonable) + "\n")
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=jsonable) + "\n")
 
 
 def a_table(*columns: str, right: tuple[str, ...] = (), title: str | None = None) -> Table:
@@ -200,7 +200,8 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total or None)
 
 
-def _jsonable(value: object) -> object:
+def jsonable(value: object) -> object:
+    """What JSON has no word for: bytes as hex, instants in ISO form."""
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value).hex()
     if isinstance(value, datetime):

@@ -27,7 +27,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from consumers.engine.asking import KafkaUnavailable
 from consumers.engine.config import Settings
 from consumers.engine.connections import is_loopback
-from ops.web import lag_pages, overview, signing_in
+from ops.web import lag_pages, orders, overview, signing_in
 from ops.web.console import Console, console_of, person_of
 from ops.web.pages import HERE, page
 from ops.web.people import People
@@ -70,6 +70,7 @@ def create_app(settings: Settings, watcher: Watcher | None = None) -> ASGIApp:
 def _routes() -> list[BaseRoute]:
     return [
         *overview.routes,
+        *orders.routes,
         *lag_pages.routes,
         *signing_in.routes,
         Route("/live", _live),
