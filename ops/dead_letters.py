@@ -3,11 +3,13 @@
 What happened to it then is decided by the stage that reads it, like any other record.
 """
 
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final, NamedTuple
 
 from consumers.engine import admin
 from consumers.engine.config import Settings
+from consumers.engine.places import read_places
 from schemas.door import Record
 from schemas.topics import TOPIC_NAMES
 from storage.dead_letter_reading import LetterRow, record_action
@@ -46,21 +48,34 @@ def parse_place(text: str) -> tuple[str, int, int]:
     return in_full if in_full in TOPIC_NAMES else topic, int(partition), int(offset)
 
 
-def find_original(settings: Settings, letter: LetterRow) -> Original:
-    """The original record from its place in the log, else a kept copy that is whole.
+def find_originals(
+    settings: Settings, letters: Sequence[LetterRow]
+) -> list[Original | CannotReplay]:
+    """For each letter the original record from its place in the log, else a kept copy that is whole.
 
-    Raises CannotReplay, KafkaUnavailable.
+    Where there is neither, why it cannot be replayed. Raises KafkaUnavailable.
     """
-    if letter.code in POINTLESS:
-        raise CannotReplay(POINTLESS[letter.code])
-    if admin.cluster_id(settings) == letter.cluster_id:
-        place = (letter.topic, letter.partition)
-        record = admin.read_record(settings, place, letter.offset)
-        if record is not None and _digest(record.value) == letter.value_sha256:
-            return Original(record, "its place in the log")
+    cluster_id = admin.cluster_id(settings)
+    here = [letter for letter in letters if letter.cluster_id == cluster_id]
+    records = read_places(settings, [letter[1:4] for letter in here if _has_point(letter)])
+    return [
+        _original(letter, records.get(letter[1:4]) if letter.cluster_id == cluster_id else None)
+        for letter in letters
+    ]
+
+
+def _has_point(letter: LetterRow) -> bool:
+    return letter.code not in POINTLESS
+
+
+def _original(letter: LetterRow, record: Record | None) -> Original | CannotReplay:
+    if not _has_point(letter):
+        return CannotReplay(POINTLESS[letter.code])
+    if record is not None and _digest(record.value) == letter.value_sha256:
+        return Original(record, "its place in the log")
     copy = _kept_copy(letter)
     if copy is None:
-        raise CannotReplay(
+        return CannotReplay(
             "the original is gone from the log, and the kept copy was cut or redacted: "
             "its sender must send it again"
         )

@@ -3,6 +3,7 @@
 Read-only but for one statement: an action that an operator took is written down, never changed.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -68,7 +69,7 @@ WHERE (%(code)b::text IS NULL OR d.code = %(code)b)
   AND (%(order_id)b::text IS NULL OR d.order_id = %(order_id)b)
   AND (%(topic)b::text IS NULL OR d.topic = %(topic)b)
   AND (NOT %(open_only)b OR {_REPLAYS} = 0)
-ORDER BY d.at DESC, d.topic, d.partition, d."offset" LIMIT %(limit)b
+ORDER BY d.at {{direction}}, d.topic, d.partition, d."offset" LIMIT %(limit)b
 """
 _ONE: Final = f"""
 {_SELECT} WHERE d.topic = %(topic)b AND d.partition = %(partition)b AND d."offset" = %(offset)b
@@ -79,6 +80,13 @@ SELECT action, operator_id, reason, new_id, at FROM dead_letter_actions
 WHERE cluster_id = %(cluster_id)b AND topic = %(topic)b AND partition = %(partition)b
   AND "offset" = %(offset)b ORDER BY action_no
 """
+# The same bytes under the same key: what a replay of one letter made another letter of.
+_TRIES: Final = f"""
+SELECT d.topic, d.key, d.value_sha256,
+  sum(CASE a.action WHEN 'replay_failed' THEN -1 ELSE 1 END)::int
+FROM dead_letter_actions a JOIN dead_letters d ON {_SAME_PLACE}
+WHERE d.value_sha256 = ANY(%(digests)b::bytea[]) GROUP BY 1, 2, 3
+"""  # noqa: S608  our own names
 _RECORD: Final = """
 INSERT INTO dead_letter_actions
   (cluster_id, topic, partition, "offset", action, operator_id, reason, new_id)
@@ -95,11 +103,12 @@ def letters(
     order_id: str | None = None,
     topic: str | None = None,
     open_only: bool = False,
+    oldest_first: bool = False,
 ) -> list[LetterRow]:
-    """The newest dead letters; `open_only`: those that nobody has replayed."""
+    """The newest dead letters, or the oldest; `open_only`: those that nobody has replayed."""
     rows = fetch(
         connection,
-        _LIST,
+        _LIST.format(direction="ASC" if oldest_first else "DESC"),
         limit=limit,
         code=code,
         order_id=order_id,
@@ -126,6 +135,13 @@ def actions_on(connection: Snapshot, letter: LetterRow) -> list[ActionRow]:
         offset=letter.offset,
     )
     return [ActionRow(*row) for row in rows]
+
+
+def tries(connection: Snapshot, letters: Sequence[LetterRow]) -> list[int]:
+    """How often the bytes of each of these letters were replayed so far, from whatever place."""
+    digests = list({letter.value_sha256 for letter in letters if letter.value_sha256 is not None})
+    counts = {tuple(row[:3]): row[3] for row in fetch(connection, _TRIES, digests=digests)}
+    return [counts.get((row.topic, row.key, row.value_sha256), 0) for row in letters]
 
 
 def record_action(

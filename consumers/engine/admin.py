@@ -105,7 +105,7 @@ def apply_topics(settings: Settings, *, replication_factor: int = -1) -> list[To
 
 def spans(settings: Settings, topics: Collection[str]) -> dict[Partition, Span]:
     """Where the logs of these topics begin and end; topics that do not exist are left out."""
-    with _consumer(settings) as consumer:
+    with plain_consumer(settings) as consumer:
         return spans_by(consumer, topics)
 
 
@@ -117,7 +117,7 @@ def read_record(settings: Settings, partition: Partition, offset: int) -> Record
 
 def read_records(settings: Settings, places: dict[Partition, int]) -> dict[Partition, Record]:
     """The first record at or after each of these places, where there is one; no group is joined."""
-    with _consumer(settings) as consumer:
+    with plain_consumer(settings) as consumer:
         return read_by(consumer, places, spans_by(consumer, {topic for topic, _ in places}))
 
 
@@ -214,7 +214,8 @@ def _admin(settings: Settings) -> Iterator[Any]:
 
 
 @contextmanager
-def _consumer(settings: Settings) -> Iterator[Any]:
+def plain_consumer(settings: Settings) -> Iterator[Any]:
+    """A client that joins no group. What Kafka cannot answer comes out as KafkaUnavailable."""
     with asked(settings):
         consumer = make_consumer(settings, None)
         try:

@@ -1,22 +1,21 @@
 """`escrow dlq`: records that no stage could take, and sending them once more."""
 
+import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Group, RenderableType
-from rich.text import Text
 
 from ops.cli import terminal
-from ops.cli.terminal import DryRunOption, JsonOption, OperatorOption, YesOption, a_table, styled
+from ops.cli.terminal import DryRunOption, JsonOption, OperatorOption, YesOption
 
-app = typer.Typer(help="Dead letters: list, show, replay.", no_args_is_help=True)
+app = typer.Typer(help="Dead letters: list, show, replay, edit.", no_args_is_help=True)
 Place = Annotated[
     str,
     typer.Argument(
         help="TOPIC/PARTITION/OFFSET, as `dlq list` shows it: payments/0/17.", metavar="PLACE"
     ),
 ]
-_VALUE_SHOWN = 2_000
 
 
 @app.command("list")
@@ -29,18 +28,24 @@ def list_letters(
     json: JsonOption = False,
 ) -> None:
     """List dead letters, the newest first."""
+    from ops.cli.dlq_pages import list_page
     from storage.dead_letter_reading import letters
     from storage.reading import snapshot
 
     url = terminal.settings().database.connection_url
     with terminal.troubles(), snapshot(url) as connection:
         found = letters(
-            connection, limit=limit, code=code, order_id=order, topic=topic, open_only=not all_
+            connection,
+            limit=limit,
+            code=code,
+            order_id=order,
+            topic=_in_full(topic),
+            open_only=not all_,
         )
     if json:
         terminal.print_json([_without_value(letter) for letter in found])
     elif found:
-        terminal.console().print(_list_page(found))
+        terminal.console().print(list_page(found))
     else:
         terminal.note("no dead letters")
 
@@ -48,6 +53,7 @@ def list_letters(
 @app.command()
 def show(place: Place, json: JsonOption = False) -> None:
     """Show one dead letter: why, headers, the kept copy, what was done. Exit code 1 if unknown."""
+    from ops.cli.dlq_pages import letter_page
     from storage.dead_letter_reading import actions_on
     from storage.reading import snapshot
 
@@ -62,53 +68,173 @@ def show(place: Place, json: JsonOption = False) -> None:
         }
         terminal.print_json(shown)
     else:
-        terminal.console().print(_letter_page(letter, actions))
+        terminal.console().print(letter_page(letter, actions))
 
 
 @app.command()
 def replay(
-    places: Annotated[
-        list[str], typer.Argument(help="TOPIC/PARTITION/OFFSET, one or more.", metavar="PLACE...")
-    ],
     operator: OperatorOption,
     reason: Annotated[str, typer.Option(help="Why; it is kept.")],
+    places: Annotated[
+        list[str] | None,
+        typer.Argument(help="TOPIC/PARTITION/OFFSET, or none and a filter.", metavar="[PLACE]..."),
+    ] = None,
+    code: Annotated[str | None, typer.Option(help="All open ones of this code.")] = None,
+    order: Annotated[str | None, typer.Option(help="All open ones that name this order.")] = None,
+    topic: Annotated[str | None, typer.Option(help="All open ones of this topic.")] = None,
+    max_: Annotated[int, typer.Option("--max", min=1, help="At most so many, oldest first.")] = 100,
+    insist: Annotated[
+        bool, typer.Option("--insist", help="Also those that came back three times.")
+    ] = False,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
+    json: JsonOption = False,
 ) -> None:
     """Publish dead letters once more, byte for byte, on their own topics.
 
-    The original is read from its place in the log; the kept copy serves only if nothing was cut
-    or redacted. Exit code 1 if one of them cannot be replayed (then none is), or you decline.
+    First says what would become of each, by the rules and what is stored now. The original is read
+    from its place in the log; the kept copy serves only if nothing was cut or redacted. With a
+    filter, those that cannot be sent are passed over, and the same command again goes on where it
+    stopped. Exit code 1 if one that was named cannot be replayed (then none is), if nothing was
+    found, or if you decline.
     """
-    from ops.dead_letters import CannotReplay, find_original, place_of
-    from ops.dead_letters import replay as replayed
+    from ops.redrive import plan
     from storage.reading import snapshot
 
     settings = terminal.settings()
+    if any((code, order, topic)) == bool(places):
+        raise terminal.fail("name places, or a filter (--code, --order, --topic), not both")
     with terminal.troubles():
         with snapshot(settings.database.connection_url) as connection:
-            letters = [_find(connection, place) for place in places]
-        originals = []
-        for letter in letters:
-            try:
-                originals.append(find_original(settings, letter))
-            except CannotReplay as error:
-                raise terminal.fail(f"{place_of(letter)}: {error}", terminal.BAD) from None
-        for letter, original in zip(letters, originals, strict=True):
-            size = len(original.record.value or b"")
-            again = f", replayed {letter.replays} times before" if letter.replays else ""
-            text = f"{place_of(letter)} ({letter.code}{again}): {size} bytes"
-            terminal.note(f"{text} from {original.taken_from}")
+            if places:
+                chosen = [_find(connection, place) for place in places]
+            else:
+                chosen = _open_ones(connection, max_, code=code, order_id=order, topic=topic)
+            planned = plan(settings, connection, chosen, wall_ms=terminal.wall_ms(), insist=insist)
+        _show_plan(planned, named=bool(places), json=json)
         if dry_run:
             terminal.note("dry run: nothing was sent")
             return
-        terminal.confirm(f"Send {len(letters)} record(s) again?", yes=yes)
-        for letter, original in zip(letters, originals, strict=True):
+        sendable = sum(not one.why_not for one in planned)
+        if not sendable:
+            raise terminal.fail("none of them can be sent again", terminal.BAD)
+        terminal.confirm(f"Send {sendable} record(s) again?", yes=yes)
+        _carry_out(settings, planned, operator, reason, quiet=json)
+
+
+def _open_ones(connection: Any, limit: int, *, topic: str | None, **like: str | None) -> list[Any]:
+    from storage.dead_letter_reading import letters
+
+    found = letters(
+        connection, limit=limit, topic=_in_full(topic), open_only=True, oldest_first=True, **like
+    )
+    if not found:
+        raise terminal.fail("no open dead letter is like that", terminal.BAD)
+    return found
+
+
+def _show_plan(planned: list[Any], *, named: bool, json: bool) -> None:
+    """What would become of them; exit if one that was named cannot be sent."""
+    from ops.cli.dlq_pages import plan_as_json, plan_page
+    from ops.dead_letters import place_of
+    from ops.redrive import histogram
+
+    for one in planned:
+        if named and one.why_not:
+            raise terminal.fail(f"{place_of(one.letter)}: {one.why_not}", terminal.BAD)
+    if json:
+        terminal.print_json(plan_as_json(planned, histogram(planned)))
+    else:
+        terminal.errors().print(plan_page(planned, histogram(planned)))
+
+
+def _carry_out(
+    settings: Any, planned: list[Any], operator: str, reason: str, *, quiet: bool
+) -> None:
+    from ops.dead_letters import place_of
+    from ops.redrive import Sent, carry_out
+
+    def tell(sent: Sent) -> None:
+        to = f"{sent.letter.topic}/{sent.partition}/{sent.offset}"
+        typer.echo(f"{place_of(sent.letter)} -> {to}", err=quiet)
+
+    failed = carry_out(settings, planned, operator, reason, tell)
+    for letter, why in failed:
+        terminal.note(f"{place_of(letter)}: {why}")
+    if failed:
+        raise typer.Exit(terminal.BAD)
+
+
+@app.command()
+def edit(
+    place: Place,
+    operator: OperatorOption,
+    reason: Annotated[str, typer.Option(help="Why; it is kept, and goes with the record.")],
+    value: Annotated[
+        Path | None, typer.Option(help="A file with the new value; - is standard input.")
+    ] = None,
+    header: Annotated[
+        list[str] | None, typer.Option(help="NAME=TEXT sets a header; NAME= takes it away.")
+    ] = None,
+    key: Annotated[str | None, typer.Option(help="The new key.")] = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+) -> None:
+    """Send a mended copy under a new id, which names the old one, who mended it, and why.
+
+    Shows what differs and what would become of it. Exit code 1 if the door would refuse it again,
+    or you decline.
+    """
+    from ops.cli import dlq_pages as pages
+    from ops.edited_letters import CannotEdit, Edit, edited, send_edited
+    from ops.foretell import Foreteller
+    from ops.redrive import trust_of
+    from storage.reading import snapshot
+
+    settings = terminal.settings()
+    if value is None and not header and key is None:
+        raise terminal.fail("nothing is changed: give --value, --header or --key")
+    new_value = None if value is None else _read(value)
+    with terminal.troubles():
+        with snapshot(settings.database.connection_url) as connection:
+            letter = _find(connection, place)
             try:
-                partition, offset = replayed(settings, letter, original, operator, reason)
-            except CannotReplay as error:
-                raise terminal.fail(f"{place_of(letter)}: {error}", terminal.BAD) from None
-            typer.echo(f"{place_of(letter)} -> {letter.topic}/{partition}/{offset}")
+                change = Edit(new_value, _headers(header or []), key)
+                mended = edited(settings, letter, change, operator, reason, terminal.wall_ms())
+            except CannotEdit as error:
+                raise terminal.fail(f"{place}: {error}", terminal.BAD) from None
+            told = Foreteller(connection, trust_of(settings)).foretell(mended.record)
+        terminal.errors().print(pages.diff_page(mended.before, mended.after))
+        terminal.errors().print(pages.told_line(told))
+        if told.outcome == "dead_letter":
+            raise terminal.fail(f"it would be a dead letter again: {told.code}", terminal.BAD)
+        if dry_run:
+            terminal.note("dry run: nothing was sent")
+            return
+        terminal.confirm("Send the mended record?", yes=yes)
+        partition, offset = send_edited(settings, letter, mended, operator, reason)
+    typer.echo(f"{place} -> {mended.record.topic}/{partition}/{offset} as {mended.new_id}")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+    except OSError as error:
+        raise terminal.fail(f"{path}: {error.strerror}") from None
+
+
+def _headers(given: list[str]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in given]
+    if wrong := [name for name, sign, _ in pairs if not (name and sign)]:
+        raise terminal.fail(f"{wrong[0]}: write NAME=TEXT, or NAME= to take the header away")
+    return {name: text for name, _, text in pairs}
+
+
+def _in_full(topic: str | None) -> str | None:
+    from schemas.topics import TOPIC_NAMES
+
+    in_full = f"escrow.{topic}.v1"
+    return in_full if in_full in TOPIC_NAMES else topic
 
 
 def _find(connection: Any, place: str) -> Any:
@@ -131,59 +257,3 @@ def _without_value(letter: Any) -> dict[str, Any]:
     shown: dict[str, Any] = letter._asdict()
     del shown["value"]
     return shown
-
-
-def _list_page(letters: list[Any]) -> RenderableType:
-    from ops.dead_letters import place_of
-
-    table = a_table("place", "code", "type", "key", "kept at (UTC)")
-    for letter in letters:
-        replayed = " replayed" if letter.replays else ""
-        table.add_row(
-            styled(place_of(letter)),
-            Text.assemble((letter.code, "red"), (replayed, "dim")),
-            styled(letter.type or "-", style="" if letter.type else "dim"),
-            styled((letter.key or "-")[:20]),
-            f"{letter.at:%m-%d %H:%M:%S}",
-        )
-    return table
-
-
-def _letter_page(letter: Any, actions: list[Any]) -> RenderableType:
-    from schemas.reasons import DEAD_LETTERS
-
-    reason = DEAD_LETTERS.get(letter.code, "")
-    grid = a_table("", "")
-    grid.show_header = False
-    for name, value in (
-        ("place", f"{letter.topic}/{letter.partition}/{letter.offset}"),
-        ("cluster", letter.cluster_id),
-        ("code", letter.code),
-        ("why", f"{reason} ({letter.detail})" if letter.detail != reason else reason),
-        ("type", letter.type),
-        ("source, id", " ".join(filter(None, (letter.source, letter.id)))),
-        ("key", letter.key),
-        ("record time", terminal.when(letter.t, exact=True)),
-        ("size", _size(letter)),
-    ):
-        grid.add_row(Text(name, style="dim"), styled(value or "-"))
-    for name, value in letter.headers.items():
-        grid.add_row(Text(f"header {terminal.plain(name)}", style="dim"), styled(value))
-    parts: list[RenderableType] = [grid]
-    if letter.value is not None:
-        text = letter.value[:_VALUE_SHOWN].decode("utf-8", "backslashreplace")
-        parts += [Text("\nvalue", style="dim"), styled(text)]
-    for action in actions:
-        done = f"\n{action.action.replace('_', ' ')} by {action.operator_id}: {action.reason}"
-        parts.append(Text(terminal.plain_lines(done), style="yellow"))
-    return Group(*parts)
-
-
-def _size(letter: Any) -> str:
-    notes = [
-        note
-        for note, holds in (("copy cut", letter.cut), ("copy redacted", letter.redacted))
-        if holds
-    ]
-    size = "no value" if letter.value_bytes is None else f"{letter.value_bytes:,} bytes"
-    return ", ".join((size, *notes))

@@ -10,6 +10,7 @@ from ops.cli import (
     lag,
     order,
     positions,
+    ruling,
     run,
     setup,
     simulate,
@@ -43,6 +44,7 @@ app.command(rich_help_panel=LOOK)(simulate.simulate)
 app.add_typer(dlq.app, name="dlq", rich_help_panel=ACT)
 app.add_typer(commands.app, name="commands", rich_help_panel=ACT)
 app.add_typer(positions.app, name="positions", rich_help_panel=ACT)
+app.add_typer(ruling.app, name="ruling", rich_help_panel=ACT)
 app.add_typer(topics.app, name="topics", rich_help_panel=SET_UP)
 setup.register(app, SET_UP)
 
