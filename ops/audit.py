@@ -1,26 +1,26 @@
-"""Every cent and every decision, proved from the stored facts, in one snapshot that blocks nobody.
+"""Every cent and every decision, proved from the stored facts beside the working stages.
 
-Orders are taken page by page, so memory does not grow with their number. An audit that cannot
-finish says so; it never says clean.
+Each chunk of orders, and each question about a whole table, has a short snapshot of its own: no
+transaction is long, nobody waits, memory does not grow. An audit that cannot finish says so; it
+never says clean.
 """
 
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any, Final, NamedTuple
 
 from consumers.engine.config import Settings
-from ops.audit_order import Facts, audit_order
-from ops.findings import CHECKS, Check, Finding
-from ops.redecide import Unreadable, claimed_elsewhere, payment_ids, read_facts
+from ops.audit_chunks import judged, ranges
+from ops.findings import CHECKS, OPTIONAL, Check, Finding
+from ops.witness import compare_with_topic
 from storage import checks
-from storage.attention import Waiting, rules_now, waiting
-from storage.dossiers import Dossier, next_ids, read_range
-from storage.reading import Snapshot, snapshot
+from storage.attention import AGES, Waiting, rules_now, waiting
+from storage.reading import Reader, Snapshot, Snapshots
 
-ORDERS_A_PAGE: Final = 500
-FINDINGS_KEPT: Final = 1_000
-_LAST_ID: Final = "~"  # above every order id
+ORDERS_A_CHUNK: Final = 500
+FINDINGS_KEPT: Final = 1_000  # of each check
 
 # What no single order can answer.
 _WHOLE_TABLES: Final[dict[Check, Callable[[Snapshot], checks.Wrong]]] = {
@@ -57,11 +57,12 @@ class AuditReport(NamedTuple):
     reports: int  # supplier reports
     seconds: float
     findings: list[Finding]  # the first ones of each check
-    found: dict[str, int]  # check → how many in all
+    found: dict[Check, int]  # check → how many in all
     ledgers: list[Ledger]
     statuses: dict[str, int]
     waiting: list[Waiting]
     now: int  # ms UTC, the instant by which ages are counted
+    witnessed: int = 0  # published heads of chains that were compared
 
     @property
     def clean(self) -> bool:
@@ -69,85 +70,89 @@ class AuditReport(NamedTuple):
 
 
 def run_audit(
-    settings: Settings, wall_ms: int, progress: Progress = lambda _done, _all: None
+    settings: Settings,
+    wall_ms: int,
+    progress: Progress = lambda _done, _all: None,
+    *,
+    workers: int = 1,
+    witness_topic: str | None = None,
 ) -> AuditReport:
-    """Audit the whole database. Raises DatabaseTrouble: then nothing is known."""
-    with snapshot(settings.database.connection_url) as connection:
-        run = _Run(connection)
-        run.orders_against_facts(progress)
+    """Audit the whole database, in so many processes.
+
+    `witness_topic`: hold chains against what was published on it. Raises DatabaseTrouble or
+    KafkaUnavailable: then nothing is known.
+    """
+    with closing(Reader(settings.database.connection_url)) as reader:
+        take = reader.snapshot
+        run = _Run(settings, take)
+        run.orders_against_facts(workers, progress)
         run.whole_tables(settings.relay.retention_hours * 3_600)
-        now = rules_now(connection, wall_ms, settings.timestamp_type)
-        return run.report(waiting(connection, now), now)
+        if witness_topic is not None:
+            run.witnesses(witness_topic)
+        with take() as connection:
+            now = rules_now(connection, wall_ms, settings.timestamp_type)
+            return run.report(waiting(connection, now), now)
 
 
 class _Run:
-    def __init__(self, connection: Snapshot) -> None:
-        self._connection = connection
+    def __init__(self, settings: Settings, take: Snapshots) -> None:
+        self._settings = settings
+        self._take = take
         self._began = time.monotonic()
         self._findings: list[Finding] = []
         self._found: Counter[Check] = Counter()
+        self._kept: Counter[Check] = Counter()
+        self._asked = set(CHECKS) - OPTIONAL
+        self._witnessed = 0
         self._orders = self._facts = self._reports = 0
         self._statuses: Counter[str] = Counter()
         self._money: dict[str, Counter[str]] = defaultdict(Counter)
 
-    def orders_against_facts(self, progress: Progress) -> None:
-        """Every order, page by page, in the order of ids."""
-        total, self._reports = checks.sizes(self._connection)
-        after = ""
-        while True:
-            ids = next_ids(self._connection, after, ORDERS_A_PAGE)
-            until = ids[-1] if len(ids) == ORDERS_A_PAGE else _LAST_ID
-            self._page(read_range(self._connection, after, until))
-            progress(self._orders, total)
-            if until == _LAST_ID:
-                return
-            after = until
-
-    def _page(self, dossiers: list[Dossier]) -> None:
-        readable: list[tuple[Dossier, Facts]] = []
-        for dossier in dossiers:
-            self._count(dossier)
-            try:
-                readable.append((dossier, read_facts(dossier)))
-            except Unreadable as error:
-                self._add(Finding("history", dossier.order_id, str(error)))
-        named = {dossier.order_id: payment_ids(facts) for dossier, facts in readable}
-        _, elsewhere = claimed_elsewhere(self._connection, named)
-        for dossier, facts in readable:
-            for finding in audit_order(dossier, facts, elsewhere):
-                self._add(finding)
-
-    def _count(self, dossier: Dossier) -> None:
-        self._facts += len(dossier.facts)
-        row = dossier.row
-        if row is not None and row.status is not None:
-            self._orders += 1
-            self._statuses[row.status] += 1
-            money = self._money[row.currency]
-            money["captured"] += row.captured_minor
-            money["held"] += row.held_minor
-            money["refunded"] += row.refunded_minor
-            money["paid_out"] += row.paid_out_minor
-            money["charged_back"] += row.charged_back_minor
-            money["debt"] += row.supplier_debt_minor
-        for posting in dossier.postings:
-            money = self._money[posting.currency]
-            money["+" + posting.credit] += posting.amount_minor
-            money["-" + posting.debit] += posting.amount_minor
+    def orders_against_facts(self, workers: int, progress: Progress) -> None:
+        """Every order, chunk by chunk, in the order of ids."""
+        with self._take() as connection:
+            total, self._reports = checks.sizes(connection)
+        done = 0
+        url = self._settings.database.connection_url
+        chunks = ranges(self._take, ORDERS_A_CHUNK)
+        for part in judged(url, self._take, chunks, workers):
+            self._orders += part.orders
+            self._facts += part.facts
+            self._statuses += part.statuses
+            for currency, sums in part.money.items():
+                self._money[currency].update(sums)
+            self._found += part.found
+            for finding in part.findings:
+                self._keep(finding)
+            done += part.rows
+            progress(done, total)
 
     def whole_tables(self, outbox_retention_seconds: float) -> None:
         """Checks that no single order can answer."""
         for name, check in _WHOLE_TABLES.items():
-            for subject, text in check(self._connection):
+            with self._take() as connection:
+                wrong = check(connection)
+            for subject, text in wrong:
                 self._add(Finding(name, subject, text))
-        sent = checks.wrong_commands_sent(self._connection, outbox_retention_seconds)
+        with self._take() as connection:
+            sent = checks.wrong_commands_sent(connection, outbox_retention_seconds)
         for subject, text in sent:
             self._add(Finding("commands_sent", subject, text))
         self._records_accounted_for()
 
+    def witnesses(self, topic: str) -> None:
+        """Heads of chains that were published: not even the database's owner can take them back."""
+        self._asked.add("witness")
+        for compared, findings in compare_with_topic(self._settings, self._take, topic):
+            self._witnessed += compared
+            for finding in findings:
+                self._add(finding)
+
     def _records_accounted_for(self) -> None:
         """Each record that was read is a fact or a dead letter, and nothing else is there."""
-        for account in checks.accounts(self._connection):
+        with self._take() as connection:
+            accounts = checks.accounts(connection)
+        for account in accounts:
             place = f"{account.topic}/{account.partition}"
             for outcome in {*account.counted, *account.kept}:
                 counted, kept = account.counted.get(outcome, 0), account.kept.get(outcome, 0)
@@ -163,11 +168,12 @@ class _Run:
             self._reports,
             time.monotonic() - self._began,
             self._findings,
-            {check: self._found[check] for check in CHECKS},
+            {check: self._found[check] for check in CHECKS if check in self._asked},
             [self._ledger(currency) for currency in sorted(self._money)],
             dict(sorted(self._statuses.items())),
             what_waits,
             now,
+            self._witnessed,
         )
 
     def _ledger(self, currency: str) -> Ledger:
@@ -188,7 +194,11 @@ class _Run:
 
     def _add(self, finding: Finding) -> None:
         self._found[finding.check] += 1
-        if self._found[finding.check] <= FINDINGS_KEPT:
+        self._keep(finding)
+
+    def _keep(self, finding: Finding) -> None:
+        self._kept[finding.check] += 1
+        if self._kept[finding.check] <= FINDINGS_KEPT:
             self._findings.append(finding)
 
 
@@ -201,10 +211,17 @@ def report_json(report: AuditReport) -> dict[str, Any]:
         "seconds": round(report.seconds, 3),
         "orders_per_second": round(report.orders / report.seconds) if report.seconds else 0,
         "checks": {
-            check: {"proves": CHECKS[check], "findings": report.found[check]} for check in CHECKS
+            check: {"proves": proves, "findings": report.found[check]}
+            for check, proves in CHECKS.items()
+            if check in report.found
         },
         "findings": [finding._asdict() for finding in report.findings],
         "money": [ledger._asdict() for ledger in report.ledgers],
         "statuses": report.statuses,
-        "waiting": [waits._asdict() for waits in report.waiting],
+        "waiting": [
+            waits._asdict()
+            | {"ages": None if waits.ages is None else dict(zip(AGES, waits.ages, strict=True))}
+            for waits in report.waiting
+        ],
+        "witnessed": report.witnessed,
     }

@@ -12,6 +12,7 @@ from typing import Final
 from escrow.rules.refund_requests import mediation_eligible_at
 from escrow.state import SETTLED, Escrow
 from ops.audit_rows import compare_rows
+from ops.chain import BrokenChain, heads
 from ops.findings import Finding
 from ops.redecide import Elsewhere, redecide
 from schemas.deadlines import DeadlineReached
@@ -39,7 +40,7 @@ def audit_order(
         yield Finding("rows", dossier.order_id, "the order's row is missing, other rows are there")
         return
     yield from _history(dossier, row, facts)
-    yield from _chain(dossier, row, facts)
+    yield from _chain(dossier, row)
     yield from _money(dossier, row)
     yield from _settlement(dossier, row)
     yield from _gateway(dossier, facts)
@@ -70,21 +71,14 @@ def _history(dossier: Dossier, row: Escrow, facts: Facts) -> Iterator[Finding]:
                 yield Finding("history", order_id, text)
 
 
-def _chain(dossier: Dossier, row: Escrow, facts: Facts) -> Iterator[Finding]:
-    """SHA-256 over previous head, fact digest, number, identity, time and outcome, link by link."""
-    by_no = {stored.no: fact for stored, fact in facts}
-    links: list[tuple[int, Fact | None, str, str | None]] = [
-        (stored.no, fact, stored.outcome, stored.code) for stored, fact in facts
-    ]
-    links += [(r.no, by_no.get(r.parked_no), r.outcome, r.code) for r in dossier.resolutions]
+def _chain(dossier: Dossier, row: Escrow) -> Iterator[Finding]:
     head = b""
-    for no, fact, outcome, code in sorted(links, key=lambda link: link[0]):
-        if fact is None:
-            text = f"decision {no} resolves a parked fact that is not stored"
-            yield Finding("history", dossier.order_id, text)
-            return
-        said = f"{no}\n{fact.source}\n{fact.id}\n{fact.t}\n{outcome}\n{code or ''}\n"
-        head = sha256(head + fact.digest + said.encode()).digest()
+    try:
+        for _, link in heads(dossier):
+            head = link
+    except BrokenChain as broken:
+        yield Finding("history", dossier.order_id, str(broken))
+        return
     if head != row.chain_head:
         text = f"the chain ends at {head.hex()[:12]}, the row says {row.chain_head.hex()[:12]}"
         yield Finding("chain", dossier.order_id, text)

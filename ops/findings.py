@@ -16,6 +16,7 @@ Check = Literal[
     "totals",
     "batches",
     "guards",
+    "witness",
 ]
 CHECKS: Final[dict[Check, str]] = {
     "money": "each order's money adds up, and its postings say the same",
@@ -31,7 +32,9 @@ CHECKS: Final[dict[Check, str]] = {
     "totals": "the totals that gauges show are the sum of the rows",
     "batches": "each record read has one outcome, and none was skipped",
     "guards": "append-only triggers and constraints are in force",
+    "witness": "each chain is the one whose heads were published",
 }
+OPTIONAL: Final[frozenset[Check]] = frozenset({"witness"})  # looked at when asked for
 
 
 class Finding(NamedTuple):

@@ -3,7 +3,7 @@
 Counted as of an instant given in ms UTC: nothing here reads a clock.
 """
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from escrow.policy import CURRENT
 from storage.positions import decided_until
@@ -18,16 +18,42 @@ class Waiting(NamedTuple):
     number: int
     oldest_at: int | None
     by_wall: bool = False  # its age counts by the wall clock, not by that of the rules
+    ages: tuple[int, ...] | None = None  # how many of each of AGES, where that is known
+    oldest_order: str | None = None  # whose it is
 
 
-_PARKED: Final = """
-SELECT p.code, count(*), min(f.t) FROM parked p JOIN facts f USING (order_id, decision_no)
+_HOUR_MS: Final = 3_600_000
+# Upper ends of what is counted together, ms: what is older than the last one is the rest.
+AGES: Final[dict[str, int | None]] = {
+    "under 1 h": _HOUR_MS,
+    "under 1 d": 24 * _HOUR_MS,
+    "under 10 d": 240 * _HOUR_MS,
+    "older": None,
+}
+
+
+def _ages(since: str) -> str:
+    """Columns that count rows by age; `since` is when each began to wait."""
+    counts, younger = [], "true"
+    for until in AGES.values():
+        here = "true" if until is None else f"%(now)b - {since} < {until}"
+        counts.append(f"count(*) FILTER (WHERE {here} AND NOT ({younger}))")
+        younger = here
+    counts[0] = counts[0].replace(" AND NOT (true)", "")
+    return f"ARRAY[{', '.join(counts)}]::bigint[]"
+
+
+_PARKED: Final = f"""
+SELECT p.code, count(*), min(f.t), {_ages("f.t")}, (array_agg(order_id ORDER BY f.t, order_id))[1]
+FROM parked p JOIN facts f USING (order_id, decision_no)
 GROUP BY p.code ORDER BY p.code
-"""
-_SILENT: Final = """
-SELECT kind, count(*), min(asked_at) FROM commands
+"""  # noqa: S608  our own names
+_SILENT: Final = f"""
+SELECT kind, count(*), min(asked_at), {_ages("asked_at")},
+  (array_agg(order_id ORDER BY asked_at, order_id))[1]
+FROM commands
 WHERE state IN ('PENDING', 'ACCEPTED') AND asked_at <= %(since)b GROUP BY kind ORDER BY kind
-"""
+"""  # noqa: S608  our own names
 _UNSENT: Final = """
 SELECT count(*), min(t) FROM outbox WHERE sent_at IS NULL
 """
@@ -56,7 +82,7 @@ _DEADLINES: Final = "SELECT count(*), min(due_at) FROM deadlines WHERE due_at <=
 
 def waiting(connection: Snapshot, now: int) -> list[Waiting]:
     """All that waits, by kind."""
-    found = [fact._replace(what=f"parked: {fact.what}") for fact in parked(connection)]
+    found = [fact._replace(what=f"parked: {fact.what}") for fact in parked(connection, now)]
     found += [
         kind._replace(what=f"silent {kind.what} commands") for kind in silent(connection, now)
     ]
@@ -80,15 +106,15 @@ def letters(connection: Snapshot) -> list[Waiting]:
     return [Waiting(code, number, oldest_at, True) for code, number, oldest_at in rows]
 
 
-def parked(connection: Snapshot) -> list[Waiting]:
+def parked(connection: Snapshot, now: int) -> list[Waiting]:
     """Facts that wait for another one, by code."""
-    return [Waiting(*row) for row in fetch(connection, _PARKED)]
+    return [_aged(row) for row in fetch(connection, _PARKED, now=now)]
 
 
 def silent(connection: Snapshot, now: int) -> list[Waiting]:
     """Commands without a final answer for longer than a gateway may take, by kind."""
     since = now - CURRENT.gateway_patience_ms
-    return [Waiting(*row) for row in fetch(connection, _SILENT, since=since)]
+    return [_aged(row) for row in fetch(connection, _SILENT, since=since, now=now)]
 
 
 def held_back(connection: Snapshot) -> int:
@@ -101,6 +127,11 @@ def overdue(connection: Snapshot, now: int) -> Waiting:
     """Deadlines that have passed and were not decided yet."""
     ((count, oldest),) = fetch(connection, _DEADLINES, now=now)
     return Waiting("deadlines overdue", count, oldest)
+
+
+def _aged(row: tuple[Any, ...]) -> Waiting:
+    what, number, oldest_at, ages, order_id = row
+    return Waiting(what, number, oldest_at, ages=tuple(ages), oldest_order=order_id)
 
 
 def unsent(connection: Snapshot) -> tuple[int, int | None]:

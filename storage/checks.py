@@ -38,19 +38,16 @@ _IDENTITIES_COUNTED: Final = """
 SELECT (SELECT count(*) FROM identities),
   (SELECT count(*) FROM facts) + (SELECT count(*) FROM supplier_reports)
 """
-# payment ids that no applied capture of their order has used
-_PAYMENTS_WITHOUT_CAPTURE: Final = f"""
-SELECT p.order_id, 'payment ' || p.payment_id || ' is used, and no capture used it'
-FROM payments p WHERE NOT EXISTS (
-  SELECT FROM facts f WHERE f.order_id = p.order_id AND f.type = 'payment.captured'
-    AND f.outcome = 'applied' AND f.payload::jsonb ->> 'payment_id' = p.payment_id)
-LIMIT {LIMIT}
-"""  # noqa: S608  our own text
-_CAPTURES_WITHOUT_PAYMENT: Final = f"""
-SELECT f.order_id, 'capture ' || f.id || ' was applied, and its payment id is not marked as used'
-FROM facts f LEFT JOIN payments p ON p.payment_id = f.payload::jsonb ->> 'payment_id'
-WHERE f.type = 'payment.captured' AND f.outcome = 'applied'
-  AND p.order_id IS DISTINCT FROM f.order_id
+# payment ids and the applied captures that used them: neither may be there without the other
+_PAYMENTS_APART: Final = f"""
+WITH captured AS MATERIALIZED (
+  SELECT order_id, id, payload::jsonb ->> 'payment_id' AS payment_id FROM facts
+  WHERE type = 'payment.captured' AND outcome = 'applied')
+SELECT coalesce(p.order_id, c.order_id), CASE WHEN c.order_id IS NULL
+  THEN 'payment ' || p.payment_id || ' is used, and no capture used it'
+  ELSE 'capture ' || c.id || ' was applied, and its payment id is not marked as used' END
+FROM payments p FULL JOIN captured c ON c.payment_id = p.payment_id AND c.order_id = p.order_id
+WHERE c.order_id IS NULL OR p.order_id IS NULL
 LIMIT {LIMIT}
 """  # noqa: S608  our own text
 # records for gateways that are not the decided command: who can write here can drain the escrow
@@ -182,9 +179,7 @@ def wrong_identities(connection: Snapshot) -> Wrong:
 
 def wrong_payments(connection: Snapshot) -> Wrong:
     """Payment ids without their capture, and applied captures without their payment id."""
-    return _wrong(connection, _PAYMENTS_WITHOUT_CAPTURE) + _wrong(
-        connection, _CAPTURES_WITHOUT_PAYMENT
-    )
+    return _wrong(connection, _PAYMENTS_APART)
 
 
 def wrong_commands_sent(connection: Snapshot, retention_seconds: float) -> Wrong:

@@ -45,6 +45,15 @@ class StoredFact(NamedTuple):
     def t(self) -> int:
         return int(self.columns[4])
 
+    @property
+    def payload(self) -> str:
+        return str(self.columns[7])
+
+    @property
+    def text_digest(self) -> bytes | None:
+        digest: bytes | None = self.columns[8]
+        return digest
+
 
 class Resolution(NamedTuple):
     """What became of the fact that was parked under `parked_no`."""
@@ -106,6 +115,7 @@ class Dossier:
 
 
 _ONE: Final = "r.order_id = %(order_id)b"
+_THESE: Final = "r.order_id = ANY(%(order_ids)b::text[])"
 _RANGE: Final = "r.order_id > %(after)b AND r.order_id <= %(until)b"
 
 _FACTS: Final = f"""
@@ -194,6 +204,11 @@ def read_range(connection: Snapshot, after: str, until: str) -> list[Dossier]:
     return [found[order_id] for order_id in sorted(found, key=str.encode)]
 
 
+def read_orders(connection: Snapshot, order_ids: Iterable[str]) -> dict[str, Dossier]:
+    """The dossiers of those of these orders of which anything is there."""
+    return _load(connection, _THESE, {"order_ids": list(order_ids)}, with_unsent=False)
+
+
 def next_ids(connection: Snapshot, after: str, limit: int) -> list[str]:
     """The next order ids after this one, by their bytes: a page of the audit."""
     return [row[0] for row in fetch(connection, _NEXT_IDS, after=after, limit=limit)]
@@ -214,7 +229,7 @@ def claim_seqs(connection: Snapshot, claimed: dict[str, str]) -> dict[str, int]:
 
 
 def _load(
-    connection: Snapshot, where: str, parameters: dict[str, str], *, with_unsent: bool
+    connection: Snapshot, where: str, parameters: dict[str, Any], *, with_unsent: bool
 ) -> dict[str, Dossier]:
     found: dict[str, Dossier] = {}
 

@@ -123,7 +123,7 @@ def count(connection: Snapshot, now: int) -> Counted:
         [Endings(*row) for row in fetch(connection, _ENDINGS)],
         [Commands(*row) for row in fetch(connection, _COMMANDS)],
         attention.letters(connection),
-        attention.parked(connection),
+        attention.parked(connection, now),
         sum(kind.number for kind in attention.silent(connection, now)),
         attention.held_back(connection),
         attention.overdue(connection, now).number,

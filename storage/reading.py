@@ -4,8 +4,8 @@ Nothing here writes, but for what an operator does by `change`. What goes wrong 
 sentence that says what to do.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Final, NamedTuple
 
 from psycopg import Error as DriverError
@@ -16,6 +16,7 @@ from storage import migrate
 from storage.engine import reading_engine, stage_engine
 
 Snapshot = Connection  # a connection inside one read-only transaction
+Snapshots = Callable[[], AbstractContextManager[Snapshot]]
 
 _UNDEFINED: Final = ("42P01", "42703")  # a table, or a column, that is not there
 

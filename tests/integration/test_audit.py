@@ -14,10 +14,14 @@ from tests.builders import T0, a_record, sample
 from tests.conftest import SEED
 from tests.integration.filled import Filler, corrupt
 from tests.integration.program import Program
-from tests.integration.small_world import HELD, SPLIT, a_small_world, said
+from tests.integration.small_world import HELD, PARKED, SPLIT, a_small_world, said
 from tests.model.generator import CROWD_EVERY, generate
 
 DAY = 86_400_000
+OPEN_SNAPSHOTS = """
+SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+  AND application_name = 'escrow-read' AND xact_start IS NOT NULL
+"""
 
 
 @pytest.fixture
@@ -128,22 +132,37 @@ def test_rows_the_relay_has_cleared_away_are_no_finding(
     assert audited().findings == []
 
 
-def test_the_audit_sees_one_moment_and_blocks_nobody(world: str, settings: Settings) -> None:
+def test_no_transaction_is_open_between_chunks_and_what_comes_meanwhile_is_no_finding(
+    world: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stage works on, on the same orders and on new ones, while the audit is under way."""
+    monkeypatch.setattr("ops.audit.ORDERS_A_CHUNK", 1)
     filler = Filler(world)
-    fed: list[int] = []
+    engine = create_engine(world)
+    open_ones: list[int] = []
 
-    def meanwhile(done: int, _all: int) -> None:
-        """A stage works on, on the same orders, while the audit is under way."""
-        if not fed:
+    def meanwhile(_done: int, _all: int) -> None:
+        with engine.connect() as connection:
+            open_ones.append(connection.scalar(text(OPEN_SNAPSHOTS)) or 0)
+        if len(open_ones) == 1:
             corrupt(world, "UPDATE consumer_positions SET next_offset = 0, epoch = epoch + 1")
             more = [said("delivery.confirmed", HELD, 20), said("payment.captured", "o-new", 20)]
-            fed.append(filler.records([*a_small_world(), *more]))
+            assert filler.records([*a_small_world(), *more]) == 19
 
     report = run_audit(settings, T0, meanwhile)
-    assert fed == [19]
-    assert (report.findings, report.orders) == ([], 3)
-    after = run_audit(settings, T0)
-    assert (after.findings, after.orders) == ([], 4)
+    engine.dispose()
+    assert open_ones == [0] * 6
+    assert report.findings == []
+    assert (report.orders, report.statuses["HELD"]) == (4, 2)
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_many_processes_find_what_one_finds(world: str, settings: Settings, broken: bool) -> None:
+    if broken:
+        corrupt(world, f"UPDATE commands SET state = 'SETTLED' WHERE order_id = '{SPLIT}'")
+    one, two = run_audit(settings, T0), run_audit(settings, T0, workers=2)
+    assert two.clean is not broken
+    assert two._replace(seconds=0.0) == one._replace(seconds=0.0)
 
 
 def test_a_stage_in_the_middle_of_a_batch_does_not_block_the_audit(
@@ -168,6 +187,8 @@ def test_what_waits_is_reported_with_its_age(
     assert report.now == T0 + DAY
     assert waiting["parked: awaiting_payment"].number == 2
     assert waiting["parked: awaiting_payment"].oldest_at == T0 + 2
+    assert waiting["parked: awaiting_payment"].oldest_order == PARKED
+    assert waiting["parked: awaiting_payment"].ages == (1, 1, 0, 0)
     assert waiting["silent payout commands"].number == 1
     assert waiting["silent refund commands"].oldest_at == T0 + 5
     assert waiting["outbox: not sent yet"].number > 3
@@ -213,7 +234,7 @@ def test_an_audit_that_breaks_is_unknown(
 def test_many_pages_are_one_audit(
     database_url: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ops.audit.ORDERS_A_PAGE", 3)
+    monkeypatch.setattr("ops.audit.ORDERS_A_CHUNK", 3)
     rng = random.Random(SEED)
     names = rng.sample([f"{a}{b}" for a in "aZ0" for b in "_-.:9x"], 12)
     Filler(database_url).records(said("payment.captured", name, 1) for name in names)
