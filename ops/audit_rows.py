@@ -69,7 +69,7 @@ def compare_rows(dossier: Dossier, row: Escrow, again: Redecided) -> Iterator[Fi
     for text in _differences("posting", {(p.no, p.n): p for p in dossier.postings}, made.postings):
         yield Finding("rows", order_id, text)
     stored_parked = {parked.no: parked for parked in dossier.parked}
-    for text in _differences("parked fact", stored_parked, _made_parked(again)):
+    for text in _differences("parked fact", stored_parked, made_parked(again)):
         yield Finding("rows", order_id, text)
     places = {sent.command.command_id: (sent.no, sent.n) for sent in dossier.commands}
     for text in _differences("place of command", places, made.decided_at):
@@ -89,7 +89,7 @@ def _stored_children(dossier: Dossier) -> dict[tuple[str, str], Child]:
     }
 
 
-def _made_parked(again: Redecided) -> dict[int, ParkedRow]:
+def made_parked(again: Redecided) -> dict[int, ParkedRow]:
     escrow = again.order.escrow
     return {
         waiting.no: ParkedRow(waiting.no, waiting.code, expires_at(escrow, waiting))

@@ -10,6 +10,7 @@ from ops.cli import (
     lag,
     order,
     positions,
+    rebuild,
     ruling,
     run,
     setup,
@@ -41,6 +42,7 @@ app.command(rich_help_panel=LOOK)(lag.lag)
 app.command(rich_help_panel=LOOK)(audit.audit)
 app.add_typer(facts.app, name="facts", rich_help_panel=LOOK)
 app.command(rich_help_panel=LOOK)(simulate.simulate)
+app.command(rich_help_panel=LOOK)(rebuild.rebuild)
 app.add_typer(dlq.app, name="dlq", rich_help_panel=ACT)
 app.add_typer(commands.app, name="commands", rich_help_panel=ACT)
 app.add_typer(positions.app, name="positions", rich_help_panel=ACT)
