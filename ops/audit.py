@@ -9,11 +9,13 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from consumers.engine.config import Settings
 from ops.audit_chunks import judged, ranges
 from ops.findings import CHECKS, OPTIONAL, Check, Finding
+from ops.reconcile_run import reconcile_file
 from ops.witness import compare_with_topic
 from storage import checks
 from storage.attention import AGES, Waiting, rules_now, waiting
@@ -76,11 +78,12 @@ def run_audit(
     *,
     workers: int = 1,
     witness_topic: str | None = None,
+    gateway_file: Path | None = None,
 ) -> AuditReport:
     """Audit the whole database, in so many processes.
 
-    `witness_topic`: hold chains against what was published on it. Raises DatabaseTrouble or
-    KafkaUnavailable: then nothing is known.
+    `witness_topic`: hold chains against what was published on it. `gateway_file`: hold commands
+    against it. Raises DatabaseTrouble, KafkaUnavailable, BadFile or OSError: then nothing is known.
     """
     with closing(Reader(settings.database.connection_url)) as reader:
         take = reader.snapshot
@@ -89,6 +92,8 @@ def run_audit(
         run.whole_tables(settings.relay.retention_hours * 3_600)
         if witness_topic is not None:
             run.witnesses(witness_topic)
+        if gateway_file is not None:
+            run.against_file(gateway_file)
         with take() as connection:
             now = rules_now(connection, wall_ms, settings.timestamp_type)
             return run.report(waiting(connection, now), now)
@@ -147,6 +152,14 @@ class _Run:
             self._witnessed += compared
             for finding in findings:
                 self._add(finding)
+
+    def against_file(self, path: Path) -> None:
+        """The gateway's own account, of all its time: what it knows that we do not, and so on."""
+        self._asked.add("gateway_file")
+        result = reconcile_file(self._settings.database.connection_url, path)
+        for kind, order_id, _, line, text in result.differences:
+            place = "" if line is None else f", line {line}"
+            self._add(Finding("gateway_file", order_id, f"{kind}{place}: {text}"))
 
     def _records_accounted_for(self) -> None:
         """Each record that was read is a fact or a dead letter, and nothing else is there."""

@@ -17,6 +17,7 @@ Check = Literal[
     "batches",
     "guards",
     "witness",
+    "gateway_file",
 ]
 CHECKS: Final[dict[Check, str]] = {
     "money": "each order's money adds up, and its postings say the same",
@@ -33,8 +34,11 @@ CHECKS: Final[dict[Check, str]] = {
     "batches": "each record read has one outcome, and none was skipped",
     "guards": "append-only triggers and constraints are in force",
     "witness": "each chain is the one whose heads were published",
+    "gateway_file": "the gateway's file, commands and postings agree",
 }
-OPTIONAL: Final[frozenset[Check]] = frozenset({"witness"})  # looked at when asked for
+OPTIONAL: Final[frozenset[Check]] = frozenset(
+    {"witness", "gateway_file"}
+)  # looked at when asked for
 
 
 class Finding(NamedTuple):

@@ -1,5 +1,6 @@
 """`escrow audit`: the proof on a page. Exit code 0 clean, 1 findings, 2 unknown."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,6 +25,10 @@ def audit(
         bool,
         typer.Option("--witness", help="Compare chains with the heads published on the topic."),
     ] = False,
+    gateway_file: Annotated[
+        Path | None,
+        typer.Option(help="Compare commands and ledger with all that the gateway has done."),
+    ] = None,
     workers: Annotated[
         int, typer.Option(min=1, max=64, help="In how many processes orders are decided again.")
     ] = 1,
@@ -48,6 +53,7 @@ def audit(
                 bar,
                 workers=workers,
                 witness_topic=ORDER_EVENTS if witness else None,
+                gateway_file=gateway_file,
             )
     except (DatabaseTrouble, KafkaUnavailable) as trouble:
         raise _unknown(str(trouble), json=json) from None

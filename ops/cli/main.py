@@ -11,6 +11,7 @@ from ops.cli import (
     order,
     positions,
     rebuild,
+    reconcile,
     ruling,
     run,
     setup,
@@ -43,6 +44,7 @@ app.command(rich_help_panel=LOOK)(audit.audit)
 app.add_typer(facts.app, name="facts", rich_help_panel=LOOK)
 app.command(rich_help_panel=LOOK)(simulate.simulate)
 app.command(rich_help_panel=LOOK)(rebuild.rebuild)
+app.command(rich_help_panel=LOOK)(reconcile.reconcile)
 app.add_typer(dlq.app, name="dlq", rich_help_panel=ACT)
 app.add_typer(commands.app, name="commands", rich_help_panel=ACT)
 app.add_typer(positions.app, name="positions", rich_help_panel=ACT)

@@ -40,7 +40,7 @@ def show(
     from storage.dossiers import read_order
     from storage.reading import snapshot
 
-    until = None if at is None else _moment(at)
+    until = terminal.moment(at)
     url = terminal.settings().database.connection_url
     elsewhere: dict[str, Elsewhere] = {}
     with terminal.troubles(), snapshot(url) as connection:
@@ -97,18 +97,3 @@ def _back_then(
         later += f", {then.facts_late} of them with a time that is not later"
     terminal.note(later)
     return then.dossier
-
-
-def _moment(at: str) -> int:
-    """Ms UTC; exit 2 for what is neither a time nor a number."""
-    from datetime import UTC, datetime
-
-    try:
-        if at.isascii() and at.isdigit():
-            return int(at)
-        instant = datetime.fromisoformat(at)
-    except ValueError:
-        raise terminal.fail(f"--at {at}: neither RFC 3339 nor milliseconds") from None
-    if instant.tzinfo is None:
-        instant = instant.replace(tzinfo=UTC)
-    return round(instant.timestamp() * 1000)

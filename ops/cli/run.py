@@ -51,8 +51,17 @@ def ticker() -> None:
 
 def gateway(
     data: Annotated[Path, typer.Option(help="Where the simulator keeps what it has done.")],
+    write_file: Annotated[
+        Path | None,
+        typer.Option(help="Write its account of all it has done (.csv or .jsonl), and end."),
+    ] = None,
+    plant: Annotated[int, typer.Option(min=0, help="Plant so many differences in that file.")] = 0,
+    seed: Annotated[int, typer.Option(help="Which ones.")] = 0,
 ) -> None:
     """Run the payment gateway simulator: no real money, ever."""
+    if write_file is not None:
+        _write_gateway_file(data, write_file, plant, seed)
+        return
     from consumers.engine.crash import Place, crash_point
     from ops.local.gateway import run_gateway
 
@@ -60,6 +69,22 @@ def gateway(
         crash_point(cast(Place, f"gateway.{step}"))
 
     _run("gateway", lambda settings, stop: run_gateway(settings, data, stop, at=at))
+
+
+def _write_gateway_file(data: Path, path: Path, plant: int, seed: int) -> None:
+    """What was planted goes to standard output, a JSON object a line."""
+    import json
+
+    from ops.local.gateway.daily_file import account, planted, write_account
+
+    entries, plants = planted(account(data), plant, seed)
+    if len(plants) < plant:
+        typer.echo(f"escrow gateway: room for {len(plants)} differences only", err=True)
+        raise typer.Exit(2)
+    write_account(path, entries)
+    for one in plants:
+        typer.echo(json.dumps(one._asdict()))
+    typer.echo(f"{len(entries)} lines in {path}", err=True)
 
 
 def _calm_collector() -> None:

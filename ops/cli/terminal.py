@@ -126,6 +126,19 @@ def how_long(ms: int) -> str:
     return " ".join(parts)
 
 
+def moment(said: str | None) -> int | None:
+    """What a person means by a time, ms UTC; exit 2 for what is neither a time nor a number."""
+    if said is None or (said.isascii() and said.isdigit()):
+        return None if said is None else int(said)
+    try:
+        instant = datetime.fromisoformat(said)
+    except ValueError:
+        raise fail(f"{said}: neither RFC 3339 nor milliseconds") from None
+    if instant.tzinfo is None:
+        instant = instant.replace(tzinfo=UTC)
+    return round(instant.timestamp() * 1000)
+
+
 def wall_ms() -> int:
     """The wall clock, ms UTC: for people only, no rule sees it."""
     return time.time_ns() // 1_000_000

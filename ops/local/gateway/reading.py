@@ -53,6 +53,31 @@ def effects(data_dir: Path) -> list[Effect]:
     return [Effect._make((*row[:8], bool(row[8]))) for row in rows]
 
 
+class Outcome(NamedTuple):
+    """What is true of one command, whether it was told or not."""
+
+    command_id: str
+    order_id: str
+    kind: str
+    party_id: str
+    amount_minor: int
+    currency: str
+    attempt: int
+    truth: str  # type of the answer that a question gets
+    t: int  # ms UTC, the record time of the last command or question about it
+
+
+def outcomes(data_dir: Path) -> list[Outcome]:
+    """All commands that were ever read, by id."""
+    rows = _read(
+        data_dir,
+        "SELECT c.command_id, order_id, kind, party_id, amount_minor, currency, c.attempt,"
+        " truth_type, max(l.t) FROM cases c JOIN log l USING (command_id)"
+        " GROUP BY c.command_id ORDER BY c.command_id",
+    )
+    return [Outcome._make(row) for row in rows]
+
+
 def entries(data_dir: Path) -> list[Entry]:
     """The log: one line for each record that was read."""
     rows = _read(
