@@ -12,6 +12,7 @@ from typing import Any, Final
 from psycopg import Connection as DriverConnection
 from psycopg import Error as DriverError
 from psycopg import OperationalError as DriverOperationalError
+from psycopg.errors import IdleInTransactionSessionTimeout
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
@@ -111,7 +112,7 @@ def driver(connection: Connection) -> DriverConnection[Any]:
 # What the database can say, through SQLAlchemy or from the driver under it.
 DatabaseError: Final = (DriverError, DBAPIError)
 # What a lost connection raises outside a batch: the caller connects anew.
-CONNECTION_LOST: Final = (DriverOperationalError, DBAPIError)
+CONNECTION_LOST: Final = (DriverOperationalError, IdleInTransactionSessionTimeout, DBAPIError)
 
 
 class Remedy(Enum):

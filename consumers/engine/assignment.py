@@ -5,6 +5,8 @@ then takes an epoch (which waits for a predecessor's open transaction), checks t
 still the log that was read, seeks, and resumes.
 """
 
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -97,14 +99,42 @@ def adopt(
     return Adoption(position, position.next_offset if check is None else check.offset, check)
 
 
-def check_unread(stage: str, partition: Partition, expected: Unread, record: Record) -> None:
-    """Raises Halt unless this is the very record that was read last."""
-    if record.offset != expected.offset or record_digest(record) != expected.digest:
+def let_flow(consumer: Any, where: TopicPartition, offset: int) -> bool:
+    """Read on from `offset`; False if the client's own thread has taken the partition away."""
+    try:
+        consumer.seek(where, offset)
+        consumer.resume(where)
+    except (ValueError, KeyError):  # how kafka-python says: not assigned
+        return False
+    return True
+
+
+def where_ours(
+    change: Callable[[TopicPartition], None], partitions: Iterable[TopicPartition]
+) -> None:
+    """Pause or resume these, but for those that the client's own thread takes away meanwhile."""
+    for where in partitions:
+        with suppress(KeyError):
+            change(where)
+
+
+def is_new(stage: str, position: Position, expected: Unread | None, record: Record) -> bool:
+    """False for the record that was read last and is read again; raises Halt if it is another one.
+
+    Where nothing but a transaction's marker was when we read there, no record may be, either.
+    """
+    if expected is None and record.offset >= position.next_offset:
+        return True
+    is_expected = expected is not None and record.offset == expected.offset
+    if not is_expected or record_digest(record) != expected.digest:  # type: ignore[union-attr]
+        name = _name(stage, (record.topic, record.partition))
+        offset = record.offset if expected is None else expected.offset
         raise Halt(
-            f"{_name(stage, partition)}: offset {expected.offset} no longer holds the record that"
-            " was read there: the topic was recreated, or an old copy was restored and regrew."
-            " See docs/runbook.md, `the log changed`."
+            f"{name}: offset {offset} no longer holds the record that was read there: the topic was"
+            " recreated, or an old copy was restored and regrew. See docs/runbook.md,"
+            " `the log changed`."
         )
+    return False
 
 
 def _check_log(stage: str, position: Position, cluster_id: str, begin: int, end: int) -> None:

@@ -40,10 +40,12 @@ class Chunk(NamedTuple):
 
 
 def record_digest(record: Record) -> bytes:
-    """SHA-256 by which a record read again is known to be the same one."""
-    key, value = record.key or b"", record.value or b""
-    sizes = f"{len(key)} {len(value)} {record.timestamp_ms} "
-    return sha256(sizes.encode() + key + value).digest()
+    """SHA-256 by which a record read again is known to be the same one, envelope included."""
+    parts = [record.key or b"", record.value or b""]
+    for name, value in record.headers:
+        parts += (name.encode("utf-8", "backslashreplace"), value or b"")
+    sizes = " ".join(str(len(part)) for part in parts)
+    return sha256(f"{record.timestamp_ms} {sizes}\n".encode() + b"".join(parts)).digest()
 
 
 def polled_records(polled: Mapping[Any, list[Any]]) -> list[Record]:

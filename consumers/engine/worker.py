@@ -14,7 +14,14 @@ from kafka.errors import KafkaError, NoOffsetForPartitionError
 from kafka.structs import OffsetAndMetadata
 
 from consumers.engine import metrics
-from consumers.engine.assignment import Noted, Unread, adopt, check_unread
+from consumers.engine.assignment import (
+    Noted,
+    Unread,
+    adopt,
+    is_new,
+    let_flow,
+    where_ours,
+)
 from consumers.engine.batch import Job
 from consumers.engine.config import Settings
 from consumers.engine.crash import crash_point
@@ -193,13 +200,11 @@ class _Session:
             crash_point("worker.epoch_taken")
             self._to_adopt.discard(partition)
             where = TopicPartition(*partition)
-            if where not in self._consumer.assignment():
+            if not let_flow(self._consumer, where, adopted.seek_to):
                 continue  # gone again meanwhile; the next owner takes the next epoch
             self._positions[partition] = adopted.position
             if adopted.check is not None:
                 self._unchecked[partition] = adopted.check
-            self._consumer.seek(where, adopted.seek_to)
-            self._consumer.resume(where)
             crash_point("worker.adopted")
             log.info(
                 "reading",
@@ -222,9 +227,7 @@ class _Session:
             if position is None or partition in changed:
                 continue
             expected = self._unchecked.pop(partition, None)
-            if expected is not None:
-                check_unread(self._stage.name, partition, expected, record)
-            elif record.offset >= position.next_offset:
+            if is_new(self._stage.name, position, expected, record):
                 ours.append(record)
         ends: dict[Partition, int] = {}
         for partition, position in self._positions.items():
@@ -269,13 +272,13 @@ class _Session:
     def _idle(self, seconds: float) -> None:
         """Wait with everything paused, but polling: the group must not throw us out."""
         paused = [p for p in self._consumer.assignment() if p not in self._consumer.paused()]
-        self._consumer.pause(*paused)
+        where_ours(self._consumer.pause, paused)
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0 and not self._stop.is_set():
             self._consumer.poll(timeout_ms=min(int(left * 1000) + 1, POLL_MS), max_records=1)
         ours = self._positions.keys() - self._noted.pending()
-        still = [p for p in paused if p in self._consumer.assignment()]
-        self._consumer.resume(*(p for p in still if (p.topic, p.partition) in ours))
+        still = (p for p in paused if (p.topic, p.partition) in ours)
+        where_ours(self._consumer.resume, still)
 
     def _watch(self, connection: Connection) -> None:
         """Behind, yet not moving: rebuild the client, loudly, whoever's fault it is."""

@@ -2,9 +2,12 @@
 
 from typing import Any
 
+import pytest
 from kafka import TopicPartition
 
 from consumers.engine.assignment import Noted, Unread
+from consumers.engine.processing import Halt
+from consumers.engine.records import record_digest
 from consumers.engine.worker import _Session
 from schemas.door import Record
 from storage.positions import Position
@@ -63,3 +66,20 @@ def test_a_partition_with_notes_that_nobody_took_is_pending() -> None:
     assert noted.pending() == {("t", 0)}
     noted.take()
     assert noted.pending() == set()
+
+
+def test_a_record_where_only_a_marker_was_halts() -> None:
+    """Position 5 had passed over a transaction's marker at 4; after a truncation a record lies there."""
+    with pytest.raises(Halt, match="offset 4 no longer holds the record"):
+        session()._chunk([record(4), record(5)], set())
+
+
+def test_the_last_record_read_again_is_compared_with_its_headers() -> None:
+    """In binary mode the identity is in the headers: another fact may have the same key and value."""
+    made = session()
+    read = record(4)._replace(headers=(("ce_id", b"1"),))
+    made._unchecked = {("t", 0): Unread(4, record_digest(read))}
+    with pytest.raises(Halt, match="offset 4 no longer holds the record"):
+        made._chunk([read._replace(headers=(("ce_id", b"2"),))], set())
+    made._unchecked = {("t", 0): Unread(4, record_digest(read))}
+    assert [r.offset for r in made._chunk([read, record(5)], set()).records] == [5]
