@@ -9,6 +9,7 @@ from consumers.engine.assignment import Noted, Unread
 from consumers.engine.processing import Halt
 from consumers.engine.records import record_digest
 from consumers.engine.worker import _Session
+from consumers.stages import STAGES
 from schemas.door import Record
 from storage.positions import Position
 
@@ -36,6 +37,7 @@ def session() -> Any:
     made._consumer = Client()
     made._positions = {("t", 0): Position("t", 0, "c", 3, 5, None, None)}
     made._unchecked = {}
+    made._stage = STAGES["payments"]
     return made
 
 
