@@ -42,7 +42,7 @@ def read_records(lines: Iterable[bytes]) -> Iterator[Record]:
 
 
 class _Number:
-    """A number as it was written: 1e400 must not become Infinity, nor -0 become 0."""
+    """A number as it was written: 1e400 must not become Infinity."""
 
     def __init__(self, literal: str) -> None:
         self.literal = literal
@@ -61,7 +61,7 @@ def _object(members: list[tuple[str, Any]]) -> dict[str, Any] | _Doubled:
 
 
 def _integer(literal: str) -> int | _Number:
-    return int(literal) if len(literal) < 4_000 and literal != "-0" else _Number(literal)
+    return int(literal) if len(literal) < 4_000 else _Number(literal)
 
 
 def _refuse_constant(literal: str) -> Any:

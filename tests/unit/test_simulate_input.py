@@ -180,6 +180,11 @@ def test_numbers_in_an_object_keep_their_spelling(dry: Dry) -> None:
     assert [row[1] for row in rows] == ["invalid_data"] * 7 + ["awaiting_command"]
 
 
+def test_minus_zero_is_the_integer_0_also_as_a_timestamp(dry: Dry) -> None:
+    text = json.dumps(RECORD).replace(str(T0), "-0")
+    assert dry.run(text)[0][0] == "parked"
+
+
 def test_an_object_may_hold_what_only_escapes_can_say(dry: Dry) -> None:
     text = json.dumps(line("shipment.dispatched", carrier="CARRIER"))
     rows = dry.run(
