@@ -118,6 +118,7 @@ def _headers(headers: Any) -> list[tuple[str, bytes | None]]:
         members = [("", None)]
     if not all(isinstance(text, str) for _, text in members):
         raise ValueError("headers is an object of texts")
+    "".join(name for name, _ in members).encode()  # names are texts as well: no lone surrogate
     return [(name, text.encode()) for name, text in members]
 
 

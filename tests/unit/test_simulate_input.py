@@ -96,6 +96,7 @@ NO_RECORDS: Final[dict[str, dict[str, Any] | str | bytes]] = {
     },
     "a surrogate as text": json.dumps({**RECORD, "value": "\ud800"}),
     "a surrogate as key": json.dumps({**RECORD, "key": "\ud800"}),
+    "a surrogate as header name": json.dumps({**RECORD, "headers": {"\udc00": "a"}}),
     "a surrogate as header": json.dumps({**RECORD, "headers": {"ce_id": "\ud800"}}),
 }
 
