@@ -31,6 +31,7 @@ class Sample(NamedTuple):
     next_times: dict[Partition, int]  # timestamp of the next record, ms, where there is one
     unsent: int  # records in the outbox that the relay has yet to send
     unsent_since: int | None
+    cluster_id: str = ""
     next_known: dict[Partition, tuple[int, int]] = {}  # noqa: RUF012  position and that timestamp
 
 
@@ -52,6 +53,7 @@ class PartitionLag(NamedTuple):
     verdict: Verdict
     detail: str
     next_at: int | None = None  # timestamp of the next record, ms; None: at the end
+    begin: int = 0  # what retention has left begins here
 
 
 class StageLag(NamedTuple):
@@ -76,6 +78,7 @@ class LagReport(NamedTuple):
     unsent: int
     unsent_since: int | None
     missing_topics: list[str]
+    cluster_id: str = ""
 
     @property
     def healthy(self) -> bool:
@@ -100,6 +103,7 @@ def compare(old: Sample | None, new: Sample, settings: Settings) -> LagReport:
         new.unsent,
         new.unsent_since,
         [stage.topic for stage in STAGES.values() if stage.topic not in there],
+        new.cluster_id,
     )
 
 
@@ -133,6 +137,7 @@ def _lag(stage: str, topic: str, partition: int, old: Sample | None, new: Sample
         verdict,
         detail,
         next_at,
+        span.begin,
     )
 
 

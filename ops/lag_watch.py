@@ -66,6 +66,7 @@ class LagWatch:
             {partition: at for partition, (_, at) in next_times.items()},
             unsent,
             unsent_since,
+            self._kafka.cluster_id(),
             next_times,
         )
 

@@ -6,7 +6,7 @@ The ticker folds them into `totals`; the sum of both is the truth at every commi
 from collections import defaultdict
 from collections.abc import Iterable
 from operator import attrgetter
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -72,12 +72,29 @@ def fold(connection: Connection) -> int:
     return execute(connection, _FOLD)
 
 
+class Total(NamedTuple):
+    """Orders of one status and currency; minor units."""
+
+    status: str
+    currency: str
+    orders: int
+    captured: int
+    held: int
+    refunded: int
+    paid_out: int
+    charged_back: int
+    debt: int
+    loss: int
+
+
+def read_totals(connection: Connection) -> list[Total]:
+    """Orders and money by status and currency, deltas that wait included."""
+    return [Total(*row[:2], *map(int, row[2:])) for row in fetch(connection, _READ)]
+
+
 def read(connection: Connection) -> list[dict[str, object]]:
-    """Orders and money by status and currency, minor units."""
-    return [
-        dict(zip(_COLUMNS, (*row[:2], *map(int, row[2:])), strict=True))
-        for row in fetch(connection, _READ)
-    ]
+    """The same as a dictionary each."""
+    return [total._asdict() for total in read_totals(connection)]
 
 
 _amounts: Final = attrgetter(

@@ -93,6 +93,7 @@ class Settings(BaseSettings):
     web: WebSettings = WebSettings()
     metrics_host: str = "127.0.0.1"
     metrics_port: Port | None = None  # none: no metrics; 0: a free one
+    metrics_targets: Path | None = None  # folder in which each process says where its metrics are
     source_rules: Path | None = None  # who may send what; without it everyone may
 
     @model_validator(mode="after")

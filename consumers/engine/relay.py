@@ -13,8 +13,10 @@ from typing import Final
 
 import structlog
 
+from consumers.engine import metrics
 from consumers.engine.config import Settings
 from consumers.engine.crash import crash_point
+from consumers.engine.health import HEALTH
 from consumers.engine.publishing import (
     NotTried,
     Publisher,
@@ -153,6 +155,15 @@ class Relay:
         self.counts["sent"] += marked
         return marked
 
+    def figures(self) -> dict[str, float]:
+        """What is served of it; read on another thread."""
+        return {
+            "escrow_relay_sent_total": self.counts["sent"],
+            "escrow_relay_refused_total": self.counts["refused"],
+            "escrow_relay_slices_lost_total": self.counts["lost"],
+            "escrow_relay_slices": len(self.epochs),
+        }
+
     def _rest(self, row: Unsent, error: Exception) -> None:
         """A row that Kafka refuses holds up its slice, loudly, and no other one for long."""
         seconds = _REST_SECONDS[min(self._refusals[row.slice], len(_REST_SECONDS) - 1)]
@@ -190,7 +201,8 @@ def run_relay(settings: Settings, stop: Event) -> None:
     publisher = make_publisher(settings, stop)
     relay = Relay(engine, publisher, settings.relay.slices)
     try:
-        _work(relay, publisher, stop)
+        with metrics.shown(relay.figures):
+            _work(relay, publisher, stop)
         _leave(relay)
     finally:
         publisher.close()
@@ -211,6 +223,7 @@ def _work(relay: Relay, publisher: Publisher, stop: Event) -> None:
     took = 0.0
     started = False
     while not stop.is_set():
+        HEALTH.turned()
         failures = publisher.failures
         try:
             if started:
@@ -230,6 +243,7 @@ def _work(relay: Relay, publisher: Publisher, stop: Event) -> None:
             stop.wait(_RETRY_SECONDS[min(failed, len(_RETRY_SECONDS) - 1)])
             failed += 1
             continue
+        HEALTH.turned(worked=True)
         failed = 0
         quiet = 0 if sent else quiet + 1
         if quiet:

@@ -12,8 +12,10 @@ from typing import Final
 
 import structlog
 
+from consumers.engine import metrics
 from consumers.engine.config import Settings
 from consumers.engine.crash import crash_point
+from consumers.engine.health import HEALTH
 from consumers.engine.publishing import Publisher, Wire, binary_headers, make_publisher
 from escrow.schedule import deadline_id
 from schemas.deadlines import DeadlineReached
@@ -146,6 +148,14 @@ class Ticker:
             self.counts["purged"] += relaying.purge(connection, self._retention_seconds)
             crash_point("ticker.purging")
 
+    def figures(self) -> dict[str, float]:
+        """What is served of it; read on another thread."""
+        return {
+            "escrow_ticker_active": int(self.is_active),
+            "escrow_ticker_ticks_total": self.counts["ticks"],
+            "escrow_ticker_asked_total": self.counts["asked"],
+        }
+
     def close(self) -> None:
         """Give the lock back, so that another ticker goes on at once."""
         connection, self._connection, self.is_active = self._connection, None, False
@@ -172,22 +182,29 @@ def run_ticker(settings: Settings, stop: Event) -> None:
     publisher = make_publisher(settings, stop)
     retention_seconds = settings.relay.retention_hours * 3_600
     ticker = Ticker(engine, publisher, clock_of(settings), retention_seconds)
-    failed = 0
     try:
-        while not stop.is_set():
-            try:
-                ticker.step()
-                failed = 0
-                stop.wait(LOOK_SECONDS if ticker.is_active else STANDBY_SECONDS)
-            except CONNECTION_LOST as error:
-                log.warning("database away", error=f"{type(error).__name__}: {error}"[:300])
-                ticker.close()
-                stop.wait(_RETRY_SECONDS[min(failed, len(_RETRY_SECONDS) - 1)])
-                failed += 1
+        with metrics.shown(ticker.figures):
+            _work(ticker, stop)
     finally:
         ticker.close()
         publisher.close()
         engine.dispose()
+
+
+def _work(ticker: Ticker, stop: Event) -> None:
+    failed = 0
+    while not stop.is_set():
+        HEALTH.turned()
+        try:
+            ticker.step()
+            HEALTH.turned(worked=True)
+            failed = 0
+            stop.wait(LOOK_SECONDS if ticker.is_active else STANDBY_SECONDS)
+        except CONNECTION_LOST as error:
+            log.warning("database away", error=f"{type(error).__name__}: {error}"[:300])
+            ticker.close()
+            stop.wait(_RETRY_SECONDS[min(failed, len(_RETRY_SECONDS) - 1)])
+            failed += 1
 
 
 def _undecided(connection: Connection, deadlines: Sequence[Due]) -> list[Due]:

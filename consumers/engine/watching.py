@@ -26,6 +26,7 @@ class KafkaWatch:
         self._settings = settings
         self._consumer: Any = None
         self._admin: Any = None
+        self._cluster_id: str | None = None
         self._made_at = 0.0
 
     def spans(self, topics: Collection[str]) -> dict[Partition, Span]:
@@ -49,12 +50,15 @@ class KafkaWatch:
             return members_by(admin, groups)
 
     def cluster_id(self) -> str:
-        """The id of the cluster."""
+        """The id of the cluster; asked once a client."""
         with self._clients() as (_, admin):
-            return str(admin.describe_cluster()["cluster_id"])
+            if self._cluster_id is None:
+                self._cluster_id = str(admin.describe_cluster()["cluster_id"])
+            return self._cluster_id
 
     def close(self) -> None:
         """Give the clients up. Harmless where there are none."""
+        self._cluster_id = None
         consumer, admin, self._consumer, self._admin = self._consumer, self._admin, None, None
         if consumer is not None:
             consumer.close(autocommit=False, timeout_ms=2_000)

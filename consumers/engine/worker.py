@@ -25,6 +25,7 @@ from consumers.engine.assignment import (
 from consumers.engine.batch import Job
 from consumers.engine.config import Settings
 from consumers.engine.crash import crash_point
+from consumers.engine.health import HEALTH
 from consumers.engine.kafka_clients import cluster_id_of, make_consumer
 from consumers.engine.pace import Pace
 from consumers.engine.processing import Processor, Unknown
@@ -58,6 +59,7 @@ def run_stage(settings: Settings, stage: Stage, stop: Event) -> None:
     engine = stage_engine(settings.database.connection_url, name=f"escrow-{stage.name}")
     try:
         while not stop.is_set():
+            HEALTH.turned()
             try:
                 _Session(settings, stage, stop, engine, trust).run()
             except (Rejoin, KafkaError, *CONNECTION_LOST) as error:
@@ -112,6 +114,7 @@ class _Session:
     def _await_topic(self) -> None:
         """A client that subscribes before it knows the topic may assign itself nothing."""
         while not self._consumer.partitions_for_topic(self._stage.topic):
+            HEALTH.turned()
             log.warning("waiting for the topic to exist", topic=self._stage.topic)
             if self._stop.wait(RETRY_SECONDS):
                 return
@@ -158,6 +161,7 @@ class _Session:
                 raise Rejoin("another worker has taken partitions over")
             self._commit()
             self._watch(connection)
+            HEALTH.turned(worked=not self._positions)  # else Kafka's answer to our commit says so
         self._commit(last=True)
 
     def _poll(self) -> list[Record]:
@@ -258,7 +262,7 @@ class _Session:
             if last:
                 self._consumer.commit(offsets, timeout_ms=2_000)
             else:
-                self._consumer.commit_async(offsets)
+                self._consumer.commit_async(offsets, callback=HEALTH.answered)
                 crash_point("worker.offsets_told")
         except KafkaError as error:
             log.info("offsets not committed to Kafka", error=type(error).__name__)
@@ -276,6 +280,7 @@ class _Session:
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0 and not self._stop.is_set():
             self._consumer.poll(timeout_ms=min(int(left * 1000) + 1, POLL_MS), max_records=1)
+            HEALTH.turned()
         ours = self._positions.keys() - self._noted.pending()
         still = (p for p in paused if (p.topic, p.partition) in ours)
         where_ours(self._consumer.resume, still)
@@ -285,9 +290,8 @@ class _Session:
         if time.monotonic() - self._moved_at < STUCK_SECONDS:
             return
         self._moved_at = time.monotonic()
-        partitions = self._consumer.partitions_for_topic(self._stage.topic) or ()
-        topic_partitions = [TopicPartition(self._stage.topic, p) for p in partitions]
-        ends = self._consumer.end_offsets(topic_partitions)
+        there = self._consumer.partitions_for_topic(self._stage.topic) or ()
+        ends = self._consumer.end_offsets([TopicPartition(self._stage.topic, p) for p in there])
         with connection.begin():
             stands = {(p.topic, p.partition): p for p in rows.read(connection, self._stage.name)}
         for where, end in ends.items():

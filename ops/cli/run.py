@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
     app.command()(relay)
     app.command()(ticker)
     app.command()(gateway)
+    app.command()(metrics)
 
 
 def consume(stage: Annotated[str, typer.Argument(help="Which stage, e.g. payments.")]) -> None:
@@ -87,6 +88,13 @@ def _write_gateway_file(data: Path, path: Path, plant: int, seed: int) -> None:
     typer.echo(f"{len(entries)} lines in {path}", err=True)
 
 
+def metrics() -> None:
+    """Serve lag, money and what waits for Prometheus: one of these for the whole line."""
+    from ops.exporter import run_exporter
+
+    _run("metrics", run_exporter)
+
+
 def _calm_collector() -> None:
     """A batch makes many thousand small tuples and no cycles: look for cycles seldom.
 
@@ -113,20 +121,20 @@ def run_program(name: str, work: Callable[[Any, threading.Event], None], setting
     """Log, listen to signals, work."""
     import structlog
 
-    from consumers.engine import metrics
     from consumers.engine.log import configure_logging
     from consumers.engine.processing import Halt
+    from consumers.engine.serving import served
 
     configure_logging(settings.log, program=name)
     stop = threading.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: stop.set())
     log = structlog.get_logger()
-    metrics.serve(settings)
-    _calm_collector()
-    log.info("started")
     try:
-        work(settings, stop)
+        with served(settings, name) as port:
+            _calm_collector()
+            log.info("started", metrics_port=port)
+            work(settings, stop)
     except Halt as halt:
         log.error("halted", reason=str(halt))  # noqa: TRY400  the reason is the whole story
         typer.echo(f"escrow {name}: halted. {halt}", err=True)

@@ -18,6 +18,7 @@ from consumers.engine.admin import KafkaUnavailable, apply_topics
 from consumers.engine.config import Settings, load_settings
 from consumers.engine.records import Partition
 from ops.local.child import Child, tail
+from ops.local.observed import write_prometheus_files
 from ops.local.pipeline_pulse import Taken, gateway_reads, partitions_of, taken, unfinished, untaken
 from ops.local.ports import LOOPBACK, free_port, is_open
 from ops.local.processes import Exit, Program, Supervisor, escrow
@@ -56,6 +57,7 @@ class Pipeline:
         stack: Stack | None = None,
         gateway: bool = True,
         web: bool = False,
+        metrics: bool = False,
         env: Mapping[str, str] | None = None,
         stop: threading.Event | None = None,
         report: Report = silent,
@@ -63,15 +65,16 @@ class Pipeline:
     ) -> None:
         """Servers: `stack`, else those that the environment names, else embedded ones.
 
-        Embedded servers keep their data in `data_dir`; without one the data are temporary. Once `stop` is set a start gives up with StopWanted. `env` goes to all programs. `on_exit`
-        is told, on another thread, of every end that was not asked for.
+        Embedded servers keep their data in `data_dir`; without one the data are temporary. `metrics`:
+        with the exporter, too. Once `stop` is set a start gives up with StopWanted. `env` goes to all
+        programs. `on_exit` is told, on another thread, of every end that was not asked for.
         """
         self._stop_wanted = stop or threading.Event()
         self._given_report, self._on_exit = report, on_exit
         if data_dir is not None:
             data_dir = data_dir.resolve()  # the servers work in folders of their own
         self.stack = stack or Stack.from_environment(data_dir, report=self.report)
-        self._has_gateway, self._env = gateway, dict(env or {})
+        self._has_gateway, self._has_metrics, self._env = gateway, metrics, dict(env or {})
         self._web_port = free_port() if web else None
         self._supervisor: Supervisor | None = None
         self._settings: Settings | None = None
@@ -233,11 +236,19 @@ class Pipeline:
         upgrade(self._settings.database.connection_url)
         self._before = taken(self._settings)
         self.report(Step("starting the stages, the relay and the ticker"))
+        watched = write_prometheus_files(self.stack.data_dir)
         self._supervisor = Supervisor(
-            self.stack.log_dir, env={**self.stack.environment, **self._env}, on_exit=self._ended
+            self.stack.log_dir,
+            env={**self.stack.environment, **watched, **self._env},
+            on_exit=self._ended,
         )
-        besides = ((GATEWAY,) if self._has_gateway else ()) + ((WEB,) if self._web_port else ())
-        for name in (*STAGES, "relay", "ticker", *besides):
+        wanted = {GATEWAY: self._has_gateway, WEB: self._web_port, "metrics": self._has_metrics}
+        for name in (
+            *STAGES,
+            "relay",
+            "ticker",
+            *(name for name, there in wanted.items() if there),
+        ):
             self._supervisor.start(self._program(name))
         apply_topics(self._settings)
 

@@ -19,6 +19,7 @@ from rich.text import Text
 
 from consumers.engine.admin import KafkaUnavailable
 from consumers.engine.config import ConfigError
+from ops.local.observed import PROMETHEUS_FILE
 from ops.local.pipeline import NO_RESTART, OnExit, Pipeline, StopWanted
 from ops.local.processes import Exit
 from ops.local.progress import shown
@@ -94,6 +95,7 @@ def run_up(data_dir: Path | None, *, gateway: bool, ready: Path | None) -> int:
                 data_dir,
                 gateway=gateway,
                 web=True,
+                metrics=True,
                 stop=stop,
                 report=report,
                 on_exit=loudly(console),
@@ -136,6 +138,8 @@ def _work(pipeline: Pipeline, stop: threading.Event, console: Console, ready: Pa
             sys.stdout.write(addresses.as_json() + "\n")
             sys.stdout.flush()
         console.print(f"ready; logs in {pipeline.log_dir}; Ctrl-C stops it", style="dim")
+        config = pipeline.stack.data_dir / PROMETHEUS_FILE
+        console.print(f"metrics: prometheus --config.file={config}", style="dim", soft_wrap=True)
         while not stop.wait(_LOOK_SECONDS):
             if gone := pipeline.gone_server:
                 console.print(Text(f"error: {gone} has ended", style="bold red"))

@@ -7,6 +7,7 @@ import structlog
 import uvicorn
 
 from consumers.engine.config import Settings
+from consumers.engine.health import HEALTH
 from ops.web.app import create_app
 
 LISTENING_SECONDS: Final = 10.0
@@ -38,6 +39,7 @@ def run_web(settings: Settings, stop: threading.Event) -> None:
     thread.start()
     try:
         while not stop.wait(0.1):
+            HEALTH.turned(worked=server.started)
             if not thread.is_alive():
                 raise CannotListen(f"cannot listen on {web.host}:{web.port}: is it taken?")
     finally:

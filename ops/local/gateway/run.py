@@ -15,6 +15,7 @@ from kafka import TopicPartition
 from kafka.errors import KafkaError
 
 from consumers.engine.config import Settings
+from consumers.engine.health import HEALTH
 from consumers.engine.kafka_clients import cluster_id_of, make_consumer
 from consumers.engine.processing import Halt
 from consumers.engine.publishing import Wire, binary_headers, make_publisher
@@ -82,6 +83,7 @@ class _Session:
                 if polled:
                     self._keep([record for records in polled.values() for record in records])
                 self._send(is_idle=not polled)
+                HEALTH.turned(worked=True)
         finally:
             self._publisher.close()
             self._consumer.close(autocommit=False, timeout_ms=2_000)
