@@ -39,7 +39,7 @@ test: install lint $(if $(filter true,$(CI)),debian)
 
 # Programs of Debian's that some tests run; without them those tests say that they are skipped, but not in CI.
 debian:
-	@.ci/debian prometheus burrow
+	@.ci/debian prometheus
 
 test-unit: install
 	$(BIN)/python -m pytest tests/unit $(ARGS)

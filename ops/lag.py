@@ -16,7 +16,7 @@ WORK_LEFT_SECONDS_MAX: Final = 10.0  # more than this at the present speed is sl
 IDLE_SECONDS_MAX: Final = 10.0  # behind, and no batch for so long, is stuck
 
 Verdict = Literal["ok", "slow", "stuck", "no-members"]
-_BADNESS: Final = ("ok", "slow", "no-members", "stuck")
+BADNESS: Final = ("ok", "slow", "no-members", "stuck")
 
 
 class Sample(NamedTuple):
@@ -162,7 +162,7 @@ def _together(stage: str, rows: list[PartitionLag]) -> StageLag:
         sum(rates_out) if rates_out else None,
         max(known) if known and len(known) == len(drains) else None,
         rows[0].members,
-        max((row.verdict for row in rows), key=_BADNESS.index),
+        max((row.verdict for row in rows), key=BADNESS.index),
     )
 
 

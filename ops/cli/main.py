@@ -16,6 +16,7 @@ from ops.cli import (
     run,
     setup,
     simulate,
+    top,
     topics,
     up,
     views,
@@ -40,6 +41,7 @@ app.add_typer(views.app, name="views")
 app.command()(web.web)
 app.add_typer(order.app, name="order", rich_help_panel=LOOK)
 app.command(rich_help_panel=LOOK)(lag.lag)
+app.command(rich_help_panel=LOOK)(top.top)
 app.command(rich_help_panel=LOOK)(audit.audit)
 app.add_typer(facts.app, name="facts", rich_help_panel=LOOK)
 app.command(rich_help_panel=LOOK)(simulate.simulate)
