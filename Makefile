@@ -71,6 +71,7 @@ clean:
 # Needs uv. Keeps the pinned versions that still fit; `make lock LOCK_ARGS=--upgrade` takes newer ones.
 lock:
 	$(LOCK) $(LOCK_ARGS) requirements/runtime.in requirements/build.in -o requirements/runtime.txt
-	$(LOCK) $(LOCK_ARGS) -c requirements/runtime.txt requirements/runtime.in requirements/build.in requirements/dev.in \
-		-o requirements/dev.txt
+	$(LOCK) $(LOCK_ARGS) -c requirements/runtime.txt requirements/otel.in -o requirements/otel.txt
+	$(LOCK) $(LOCK_ARGS) -c requirements/runtime.txt requirements/runtime.in requirements/build.in requirements/otel.in \
+		requirements/dev.in -o requirements/dev.txt
 	@! grep -nE 'https?://' requirements/*.txt || { echo "an address in a lock file" >&2; exit 1; }

@@ -12,6 +12,7 @@ from typing import NamedTuple, cast
 from consumers.engine import crash
 from consumers.engine.crash import crash_point
 from consumers.engine.records import Chunk, Partition, record_digest
+from consumers.engine.trail import Trail
 from escrow.arrival import Decided, arrive
 from escrow.state import Order
 from escrow.telling import Outgoing, id_conflict_alarm
@@ -60,11 +61,12 @@ def run_batch(
     positions: Mapping[Partition, Position],
     chunk: Chunk,
     not_storable: frozenset[Place] = frozenset(),
+    trail: Trail | None = None,
 ) -> Counter[Ending]:
     """Decide the chunk and move the positions to its ends, in one transaction.
 
-    `not_storable` names records that the database has refused before. Returns the number of
-    records by ending. Raises Fenced, or the database's error: then nothing has happened.
+    `not_storable` names records that the database has refused before; a `trail` notes what became
+    of each. Returns the number of records by ending. Raises Fenced, or the database's error: then nothing has happened.
     """
     taken = [_decode(job, record, not_storable) for record in chunk.records]
     facts = [fact for fact in taken if isinstance(fact, Fact)]
@@ -84,7 +86,9 @@ def run_batch(
         crash_point("batch.identities_read")
         batch = _Batch(job.stage, orders, known)
         for record, fact in zip(chunk.records, taken, strict=True):
-            batch.take(record, fact)
+            ending = batch.take(record, fact)
+            if trail is not None and trail.every_record:
+                trail.ended(record, fact, *ending)
         crash_point("batch.decided")
         batch.decisions.write(connection, _written)
         letters = write_dead_letters(connection, job.cluster_id, batch.letters)
@@ -94,6 +98,8 @@ def run_batch(
         batches.append(connection, batch.rows(positions, chunk))
         crash_point("batch.committing")
     crash_point("batch.committed")
+    if trail is not None:
+        trail.committed(batch.letters, batch.alarms())
     return batch.endings
 
 
@@ -110,7 +116,7 @@ class _Batch:
         self._alarms: dict[Place, Outgoing] = {}
         self._counts: Counter[tuple[str, int, Outcome]] = Counter()
 
-    def take(self, record: Record, fact: Fact | DeadLetter) -> None:
+    def take(self, record: Record, fact: Fact | DeadLetter) -> Ending:
         """Decide one record: every record has exactly one outcome."""
         if isinstance(fact, DeadLetter):
             outcome, code = self._reject(fact)
@@ -125,6 +131,7 @@ class _Batch:
                 outcome, code = self._conflict(record, fact)
         self.endings[outcome, code] += 1
         self._counts[record.topic, record.partition, outcome] += 1
+        return outcome, code
 
     def _reject(self, letter: DeadLetter) -> Ending:
         self.letters.append(letter)
@@ -165,6 +172,11 @@ class _Batch:
             alarm = self._alarms.get((letter.topic, letter.partition, letter.offset))
             if alarm is not None:
                 yield alarm
+
+    def alarms(self) -> Iterator[Outgoing]:
+        """What a person must hear of, among all that is sent."""
+        yield from (said for said in self.decisions.messages if said.type == "alarm.raised")
+        yield from self._alarms.values()
 
     def rows(self, positions: Mapping[Partition, Position], chunk: Chunk) -> Iterator[BatchRow]:
         """One row a partition for the record of batches."""

@@ -93,6 +93,9 @@ class Settings(BaseSettings):
     web: WebSettings = WebSettings()
     metrics_host: str = "127.0.0.1"
     metrics_port: Port | None = None  # none: no metrics; 0: a free one
+    traces_endpoint: str | None = (
+        None  # of an OTLP collector, such as http://127.0.0.1:4318/v1/traces
+    )
     metrics_targets: Path | None = None  # folder in which each process says where its metrics are
     source_rules: Path | None = None  # who may send what; without it everyone may
 

@@ -16,6 +16,7 @@ import structlog
 from consumers.engine import metrics
 from consumers.engine.batch import Fenced, Job, Place, run_batch
 from consumers.engine.records import Chunk, Partition
+from consumers.engine.trail import new_trail
 from storage.engine import Connection, DatabaseError, Remedy, remedy, said
 from storage.positions import Position
 
@@ -83,9 +84,11 @@ class Processor:
 
     def _run(self, chunk: Chunk) -> None:
         began = time.monotonic()
+        trail = new_trail(self._job.stage)
+        not_storable = frozenset(self._not_storable)
         try:
             endings = run_batch(
-                self._connection, self._job, self._positions, chunk, frozenset(self._not_storable)
+                self._connection, self._job, self._positions, chunk, not_storable, trail
             )
         except (Fenced, *DatabaseError):
             raise
@@ -97,6 +100,8 @@ class Processor:
         for partition, end in chunk.ends.items():
             self._positions[partition] = self._positions[partition]._replace(next_offset=end)
         metrics.count(self._job.stage, endings, time.monotonic() - began)
+        if trail is not None:
+            trail.say()
         self._not_storable.clear()
 
     def _after(self, error: Exception, chunk: Chunk, tries: int) -> list[Chunk]:

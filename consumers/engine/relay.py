@@ -13,7 +13,7 @@ from typing import Final
 
 import structlog
 
-from consumers.engine import metrics
+from consumers.engine import metrics, tracing
 from consumers.engine.config import Settings
 from consumers.engine.crash import crash_point
 from consumers.engine.health import HEALTH
@@ -123,6 +123,7 @@ class Relay:
         """Those rows that have their ack, of each slice up to the first that has none."""
         began = time.perf_counter()
         crash_point("relay.sending")
+        began_ns = time.time_ns()
         results = self._publisher.publish([_wire(row) for row in rows])
         crash_point("relay.sent")
         self.seconds["send"] += time.perf_counter() - began
@@ -137,6 +138,7 @@ class Relay:
             stopped.add(row.slice)
             if not isinstance(error, NotTried):
                 self._rest(row, error)
+        _trace(sent, began_ns)
         return sent
 
     def mark(self, rows: Sequence[Unsent]) -> int:
@@ -250,6 +252,17 @@ def _work(relay: Relay, publisher: Publisher, stop: Event) -> None:
             idle = _IDLE_SECONDS[min(quiet, len(_IDLE_SECONDS)) - 1]
             # looking is dear while someone keeps an old snapshot open
             stop.wait(max(idle, min(4 * took, 1.0)))
+
+
+def _trace(rows: Sequence[Unsent], began_ns: int) -> None:
+    tracer = tracing.tracer()
+    if tracer is None:
+        return
+    ended_ns = time.time_ns()
+    for row in rows:
+        if (trace := tracing.trace_of(row.attributes or {})) is not None:
+            said = {"id": row.sent_id, "order_id": row.key, "topic": row.topic}
+            tracer.span(f"send {row.type}", trace, began_ns, ended_ns, **said)
 
 
 def _wire(row: Unsent) -> Wire:

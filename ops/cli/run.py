@@ -121,9 +121,11 @@ def run_program(name: str, work: Callable[[Any, threading.Event], None], setting
     """Log, listen to signals, work."""
     import structlog
 
+    from consumers.engine.config import ConfigError
     from consumers.engine.log import configure_logging
     from consumers.engine.processing import Halt
     from consumers.engine.serving import served
+    from consumers.engine.tracing import traced
 
     configure_logging(settings.log, program=name)
     stop = threading.Event()
@@ -131,7 +133,7 @@ def run_program(name: str, work: Callable[[Any, threading.Event], None], setting
         signal.signal(signum, lambda *_: stop.set())
     log = structlog.get_logger()
     try:
-        with served(settings, name) as port:
+        with traced(settings, name), served(settings, name) as port:
             _calm_collector()
             log.info("started", metrics_port=port)
             work(settings, stop)
@@ -139,4 +141,7 @@ def run_program(name: str, work: Callable[[Any, threading.Event], None], setting
         log.error("halted", reason=str(halt))  # noqa: TRY400  the reason is the whole story
         typer.echo(f"escrow {name}: halted. {halt}", err=True)
         raise typer.Exit(HALTED) from None
+    except ConfigError as error:
+        typer.echo(f"escrow: {error}", err=True)
+        raise typer.Exit(2) from None
     log.info("stopped")
