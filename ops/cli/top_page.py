@@ -19,7 +19,7 @@ SORTS: Final[dict[str, Callable[[StageLag], object]]] = {
     "verdict": lambda row: -BADNESS.index(row.verdict),
     "behind": lambda row: -row.behind,
     "delay": lambda row: -row.seconds,
-    "drained in": lambda row: -(row.drain_seconds or 0),
+    "drain": lambda row: -(row.drain_seconds or 0),
     "in/s": lambda row: -(row.rate_in or 0),
 }
 KEYS: Final = "q quit · s sort · 1-8 a stage's partitions · 0 all · d dead letters · m money"
@@ -95,15 +95,15 @@ def _stages(report: LagReport, sort: str | None) -> Table:
     rows = by_stage(report)
     if sort is not None:
         rows.sort(key=SORTS[sort])  # type: ignore[arg-type]  # numbers, negated
-    heads = ("behind", "delay", "in/s", "out/s", "drained in", "members")
+    heads = ("behind", "delay", "in/s", "out/s", "drain", "proc")
     shown = {head: f"{head} v" if head == sort else head for head in (*heads, "verdict")}
     numbers = tuple(shown[head] for head in heads)
-    table = a_table("", "stage", *numbers, shown["verdict"], right=numbers)
+    table = a_table("stage", *numbers, shown["verdict"], right=numbers)
+    table.padding = (0, 1, 0, 0)  # so that all of it fits in eighty columns
     for row in rows:
         drain = "-" if row.drain_seconds is None else how_long(int(row.drain_seconds * 1000))
         table.add_row(
-            Text(str(names.index(row.stage) + 1), style="dim"),
-            row.stage,
+            Text.assemble((f"{names.index(row.stage) + 1} ", "dim"), row.stage),
             Text(f"{row.behind:,}", style="bold" if row.behind else "dim"),
             how_long(int(row.seconds * 1000)) if row.behind else Text("0", style="dim"),
             _rate(row.rate_in),

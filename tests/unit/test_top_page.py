@@ -52,6 +52,17 @@ def test_one_page_says_who_is_behind_and_what_waits() -> None:
     assert "invalid_data" not in page
 
 
+def test_the_longest_names_and_figures_fit_in_eighty_columns() -> None:
+    (row,) = lag_of(
+        sample(10.0, 0, 9_000_000), sample(12.0, 900, 9_000_001, next_time=0)
+    ).partitions
+    long = row._replace(stage="mediation_rulings", seconds=86_399.0 * 30, members=12)
+    page = shown(View("drain"), seen=Seen(LagReport(2.0, True, [long], 0, None, []), None, 0, None))
+    (line,) = [line for line in page.splitlines() if "mediation_rulings" in line]
+    assert line.rstrip().endswith("slow")
+    assert len(line) <= 80
+
+
 def test_a_digit_looks_closer_at_a_stage_and_0_comes_back() -> None:
     near = pressed(View(), "1", STAGES)
     assert near == View(stage="payments")
