@@ -49,7 +49,10 @@ FROM (SELECT status, currency, orders, captured, held, refunded, paid_out, charg
       UNION ALL
       SELECT status, currency, orders, captured, held, refunded, paid_out, charged_back, debt, loss
       FROM total_deltas) AS both_
-GROUP BY status, currency HAVING sum(orders) <> 0 ORDER BY status, currency
+GROUP BY status, currency
+HAVING (sum(orders), sum(captured), sum(held), sum(refunded), sum(paid_out), sum(charged_back),
+  sum(debt), sum(loss)) <> (0, 0, 0, 0, 0, 0, 0, 0)
+ORDER BY status, currency
 """
 
 

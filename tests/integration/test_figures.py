@@ -1,13 +1,14 @@
 """The figures that gauges show are what the rows say, whatever the deltas that are not folded yet."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 
 from schemas.commands import command_id
-from storage import totals
+from storage import checks, totals
 from storage.engine import stage_engine
 from storage.figures import Figures, Group, Money, figures
 from storage.reading import Reader
@@ -30,6 +31,9 @@ class World:
     def now(self, now: int = NOW) -> Figures:
         with self._reader.snapshot() as connection:
             return figures(connection, now)
+
+    def snapshot(self) -> AbstractContextManager[Connection]:
+        return self._reader.snapshot()
 
     def close(self) -> None:
         self._reader.close()
@@ -119,3 +123,17 @@ def test_a_cent_that_is_not_accounted_for_is_seen(world: World) -> None:
     corrupt(world.url, "UPDATE total_deltas SET held = held - 1 WHERE status = 'HELD'")
     (money,) = world.now().money.values()
     assert money.imbalance > 0
+
+
+def test_money_of_a_status_without_orders_is_seen_as_well(world: World) -> None:
+    """It was left out of the sums, and of the audit's."""
+    world.records(*a_small_world())
+    corrupt(
+        world.url,
+        "INSERT INTO total_deltas"
+        " (status, currency, orders, captured, held, refunded, paid_out, charged_back, debt, loss)"
+        " VALUES ('FROZEN', 'EUR', 0, 1, 0, 0, 0, 0, 0, 0)",
+    )
+    assert world.now().money["EUR"].imbalance == 1
+    with world.snapshot() as connection:
+        assert checks.wrong_totals(connection) == [("FROZEN EUR", "in the totals only")]
