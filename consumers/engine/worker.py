@@ -14,14 +14,7 @@ from kafka.errors import KafkaError, NoOffsetForPartitionError
 from kafka.structs import OffsetAndMetadata
 
 from consumers.engine import metrics
-from consumers.engine.assignment import (
-    Noted,
-    Unread,
-    adopt,
-    is_new,
-    let_flow,
-    where_ours,
-)
+from consumers.engine.assignment import Noted, Unread, adopt, is_new, let_flow, where_ours
 from consumers.engine.batch import Job
 from consumers.engine.config import Settings
 from consumers.engine.crash import crash_point

@@ -41,6 +41,11 @@ class Terminal:
         os.write(self.number, key.encode())
 
 
+def _take_the_terminal() -> None:
+    """So that Ctrl-C is a signal, as it is for a person."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 @contextmanager
 def at_a_terminal(env: dict[str, str]) -> Iterator[tuple[Terminal, list[Any]]]:
     ours, theirs = pty.openpty()
@@ -52,6 +57,8 @@ def at_a_terminal(env: dict[str, str]) -> Iterator[tuple[Terminal, list[Any]]]:
         stdout=theirs,
         stderr=theirs,
         env={**os.environ, **env, "TERM": "xterm"},
+        start_new_session=True,
+        preexec_fn=_take_the_terminal,  # noqa: PLW1509  no other thread is at work here
     )
     try:
         yield Terminal(ours, process), before

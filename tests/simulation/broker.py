@@ -310,9 +310,13 @@ class Consumer:
     def commit(self, offsets: Any, timeout_ms: int) -> None:
         self.commit_async(offsets)
 
-    def commit_async(self, offsets: Any) -> None:
+    def commit_async(
+        self, offsets: Any, callback: Callable[[Any, Any], object] | None = None
+    ) -> None:
         if self.actor.dead:
             raise Killed
+        if callback is not None:
+            callback(offsets, None)
 
 
 class Future:
