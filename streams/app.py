@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import faust
+from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka as driver
 from typing_extensions import override
 
@@ -23,6 +24,7 @@ from streams.views import READS, Views, to_wire
 
 INTERVAL_SECONDS: Final = 2.0  # between two looks at what has changed
 COMMIT_SECONDS: Final = 5.0  # commits only tell lag tools where we are
+SESSION_SECONDS: Final = 10.0  # so long a killed one's partitions stay with it
 log: Final = logging.getLogger("escrow.views")
 
 
@@ -53,10 +55,19 @@ class _Transport(driver.Transport):
     Consumer = _Consumer
 
 
+class BrokerAway(RuntimeError):
+    """Kafka did not answer; the text says where it was looked for."""
+
+
 class ViewsApp(faust.App):
     """Faust's app with the state that its consumer goes by."""
 
     views: Views
+    goes_by_records: bool  # where producers set record times, those are the clock (RULES 4.7)
+
+    def now(self, t: int = -1) -> int:
+        """The instant by which windows end, ms UTC; `t`: of the record that is just being read."""
+        return max(t, self.views.latest_t) if self.goes_by_records else _now_ms()
 
 
 class _Publisher:
@@ -75,7 +86,7 @@ class _Publisher:
         if not await self._caught_up():
             log.info("reading: %d records rejected so far", self._app.views.rejected)
             return
-        updates = self._app.views.updates(now, true_until=now)
+        updates = self._app.views.updates(self._app.now(), true_until=now)
         sent = []
         for update in updates:
             key, value, headers = to_wire(update, now)
@@ -120,7 +131,9 @@ class _Publisher:
         return -1 if position is None else int(position)
 
 
-def make_app(broker: Broker, *, group: str, done: asyncio.Event | None = None) -> ViewsApp:
+def make_app(
+    broker: Broker, *, group: str, goes_by_records: bool, done: asyncio.Event | None = None
+) -> ViewsApp:
     """The app, not started. With `done`, it is set when all views have been written once."""
     app = ViewsApp(
         group,
@@ -128,6 +141,8 @@ def make_app(broker: Broker, *, group: str, done: asyncio.Event | None = None) -
         broker_client_id=broker.client_id,
         broker_credentials=broker.credentials,
         broker_commit_interval=COMMIT_SECONDS,
+        broker_session_timeout=SESSION_SECONDS,
+        broker_heartbeat_interval=SESSION_SECONDS / 4,
         consumer_auto_offset_reset="earliest",
         processing_guarantee="at_least_once",
         key_serializer="json",
@@ -142,6 +157,7 @@ def make_app(broker: Broker, *, group: str, done: asyncio.Event | None = None) -
         stream_wait_empty=False,
     )
     app.views = Views()
+    app.goes_by_records = goes_by_records
     app.transport = _Transport(app.conf.broker_consumer, app)
     raw: dict[str, Any] = {"key_type": bytes, "value_type": bytes}
     topic = app.topic(*READS, **raw, key_serializer="raw", value_serializer="raw")
@@ -150,7 +166,8 @@ def make_app(broker: Broker, *, group: str, done: asyncio.Event | None = None) -
     @app.agent(topic, name="escrow.views.fold")
     async def fold(stream: Any) -> None:
         async for event in stream.events():
-            app.views.fold(_record(event.message), _now_ms())
+            record = _record(event.message)
+            app.views.fold(record, app.now(record.timestamp_ms))
 
     @app.timer(INTERVAL_SECONDS)
     async def publish() -> None:
@@ -159,20 +176,27 @@ def make_app(broker: Broker, *, group: str, done: asyncio.Event | None = None) -
     return app
 
 
-def run_views(broker: Broker, *, group: str, once: bool = False) -> None:
+def run_views(
+    broker: Broker, *, group: str, goes_by_records: bool = False, once: bool = False
+) -> None:
     """Work until SIGTERM or SIGINT; with `once`, until all views have been written once.
 
-    Raises what made Faust give up, LogWentBack among it.
+    Raises LogWentBack, BrokerAway, or what else made Faust give up.
     """
-    asyncio.run(_run(broker, group, once=once))
+    try:
+        asyncio.run(_run(broker, group, goes_by_records, once=once))
+    except KafkaError as error:
+        where = broker.bootstrap_servers
+        raise BrokerAway(f"{where}: {type(error).__name__}: {error}"[:300]) from error
 
 
-async def _run(broker: Broker, group: str, *, once: bool) -> None:
+async def _run(broker: Broker, group: str, goes_by_records: bool, *, once: bool) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
-    app = make_app(broker, group=group, done=stop if once else None)
+    done = stop if once else None
+    app = make_app(broker, group=group, goes_by_records=goes_by_records, done=done)
     try:
         await app.start()
         await app.wait(stop.wait())  # or until it crashes

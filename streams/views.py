@@ -42,6 +42,7 @@ class Views:
     def __init__(self, limits: Limits | None = None) -> None:
         self.positions: dict[Partition, int] = {}  # the offset that each partition needs next
         self.times: dict[Partition, int] = {}  # record time of the last record folded
+        self.latest_t = -1  # the largest record time of a fact or event, ms UTC
         self.rejected = 0
         self._flow = Flow()
         self._suppliers = Suppliers(limits)
@@ -58,7 +59,9 @@ class Views:
         self.times[where] = record.timestamp_ms
         if record.topic == VIEWS:
             self._fold_own(record)
-        elif record.topic == ORDER_EVENTS:
+            return
+        self.latest_t = max(self.latest_t, record.timestamp_ms)
+        if record.topic == ORDER_EVENTS:
             self._fold_event(record, now)
         else:
             self._fold_fact(record, now)

@@ -11,7 +11,13 @@ from typing import Any, Final
 from kafka import TopicPartition
 
 from consumers.engine.admin import plain_consumer
-from consumers.engine.asking import READ_MS, TIMEOUT_MS, record_of
+from consumers.engine.asking import (
+    READ_MS,
+    TIMEOUT_MS,
+    KafkaUnavailable,
+    record_of,
+    spans_by,
+)
 from consumers.engine.config import Settings
 from schemas.door import Record
 
@@ -71,3 +77,28 @@ def _move_on(consumer: Any, wanted: dict[TopicPartition, deque[int]]) -> None:
             del wanted[where]
         elif queue[0] - position > GAP_MAX:
             consumer.seek(where, queue[0])
+
+
+def latest_by_key(settings: Settings, topic: str) -> dict[bytes, Record]:
+    """The last record of each key of a compacted topic, as far as it is written now; no tombstones.
+
+    Raises KafkaUnavailable, also where reading takes longer than ten seconds.
+    """
+    latest: dict[bytes, Record] = {}
+    with plain_consumer(settings) as consumer:
+        spans = spans_by(consumer, [topic])
+        waiting = {TopicPartition(*where): s.end for where, s in spans.items() if s.end > s.begin}
+        if not waiting:
+            return {}
+        consumer.assign(list(waiting))
+        consumer.seek_to_beginning(*waiting)
+        deadline = time.monotonic() + READ_MS / 1000
+        while waiting:
+            if time.monotonic() > deadline:
+                raise KafkaUnavailable(f"{topic} was not read within {READ_MS / 1000:g} s")
+            for records in consumer.poll(timeout_ms=100, max_records=2_000).values():
+                latest.update((record.key or b"", record_of(record)) for record in records)
+            for where in [w for w, end in waiting.items() if consumer.position(w) >= end]:
+                consumer.pause(where)
+                del waiting[where]
+    return {key: record for key, record in latest.items() if record.value is not None}

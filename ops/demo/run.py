@@ -46,7 +46,7 @@ def run_demo(*, traffic: bool, leave: bool, seed: int) -> int:
     console = Console(highlight=False)
     began = time.monotonic()
     _greet(console)
-    pipeline = Pipeline(web=True, stop=stop, on_exit=loudly(console))
+    pipeline = Pipeline(web=True, views=True, stop=stop, on_exit=loudly(console))
     try:
         with shown(console) as report:
             pipeline.reports_to(report)

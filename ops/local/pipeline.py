@@ -32,6 +32,7 @@ from storage.reading import DatabaseTrouble
 STAGES: Final = tuple(STAGE_TOPICS)
 GATEWAY: Final = "gateway"
 WEB: Final = "web"
+VIEWS: Final = "views"
 READY_SECONDS_MAX: Final = 90.0
 STOP_SECONDS_MAX: Final = 15.0
 NO_RESTART: Final = (2, 3)  # wrong configuration, halted: starting again would not help
@@ -58,6 +59,7 @@ class Pipeline:
         gateway: bool = True,
         web: bool = False,
         metrics: bool = False,
+        views: bool = False,
         env: Mapping[str, str] | None = None,
         stop: threading.Event | None = None,
         report: Report = silent,
@@ -74,7 +76,8 @@ class Pipeline:
         if data_dir is not None:
             data_dir = data_dir.resolve()  # the servers work in folders of their own
         self.stack = stack or Stack.from_environment(data_dir, report=self.report)
-        self._has_gateway, self._has_metrics, self._env = gateway, metrics, dict(env or {})
+        self._has_gateway, self._has_metrics, self._has_views = gateway, metrics, views
+        self._env = dict(env or {})
         self._web_port = free_port() if web else None
         self._supervisor: Supervisor | None = None
         self._settings: Settings | None = None
@@ -125,6 +128,8 @@ class Pipeline:
             self._look_for_stop()
             self._start_programs()
             self._await_ready()
+            if self._has_views:  # nothing waits for them
+                self.start_program(VIEWS)
         except BaseException as error:
             self.stop()
             if self._stop_wanted.is_set() and not isinstance(error, StopWanted):

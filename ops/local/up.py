@@ -96,6 +96,7 @@ def run_up(data_dir: Path | None, *, gateway: bool, ready: Path | None) -> int:
                 gateway=gateway,
                 web=True,
                 metrics=True,
+                views=True,
                 stop=stop,
                 report=report,
                 on_exit=loudly(console),

@@ -90,7 +90,7 @@ def test_nothing_is_lost_and_nothing_is_paid_twice() -> None:
     planted = Counter(code for code in map(planted_code, records) if code is not None)
     with Pipeline() as pipeline:
         settings = pipeline.settings
-        sender = threading.Thread(target=publish, args=(records, settings))
+        sender = threading.Thread(target=publish, args=(records, settings), daemon=True)
         sender.start()
         for victim in ("payments", "relay", rng.choice(["shipments", "refund_requests"])):
             time.sleep(rng.uniform(1.0, 3.0))

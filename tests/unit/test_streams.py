@@ -201,3 +201,10 @@ def test_a_view_is_a_cloud_event_that_says_until_when_it_is_true() -> None:
     assert dict(headers)["ce_type"] == b"view.updated"
     assert dict(headers)["content-type"] == b"application/json"
     assert to_wire(Update("flow", None), NOW)[1] is None
+
+
+def test_the_latest_record_time_is_that_of_facts_and_events_not_of_our_own_words() -> None:
+    views = folded([captured("o-1", t=T0 + 5), captured("o-2", t=T0)])
+    assert views.latest_t == T0 + 5
+    views.fold(Record(VIEWS, 0, 0, T0 + 99, b"flow", b"{}", []), NOW)
+    assert views.latest_t == T0 + 5
