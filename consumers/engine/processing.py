@@ -35,6 +35,10 @@ class Unknown(Exception):
     """The connection went; whether the last batch was committed must be looked up."""
 
 
+class Stopped(Exception):
+    """A stop was wanted while a batch waited to be tried again; nothing of it is written."""
+
+
 class Processor:
     """Carries chunks of one stage through `run_batch` on one connection.
 

@@ -21,7 +21,7 @@ from consumers.engine.crash import crash_point
 from consumers.engine.health import HEALTH
 from consumers.engine.kafka_clients import cluster_id_of, make_consumer
 from consumers.engine.pace import Pace
-from consumers.engine.processing import Processor, Unknown
+from consumers.engine.processing import Processor, Stopped, Unknown
 from consumers.engine.records import Chunk, Partition, polled_records
 from consumers.engine.stage import Stage
 from schemas.door import Record
@@ -40,10 +40,6 @@ log = structlog.get_logger()
 
 class Rejoin(Exception):
     """The consumer must be rebuilt and join its group again; the text says why."""
-
-
-class Stopped(Exception):
-    """A stop was wanted while a batch waited to be tried again; nothing of it is written."""
 
 
 def run_stage(settings: Settings, stage: Stage, stop: Event) -> None:
