@@ -113,8 +113,7 @@ class Pipeline:
 
     def report(self, step: Step) -> None:
         """Pass on how far things are; ends what reports once a stop is wanted."""
-        if self._stop_wanted.is_set():
-            raise StopWanted
+        self._look_for_stop()
         self._given_report(step)
 
     def reports_to(self, report: Report) -> None:
