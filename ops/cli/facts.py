@@ -1,10 +1,8 @@
 """`escrow facts`: the stored facts as records, for the dry run, an auditor, or an empty database."""
 
-import contextlib
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Annotated
+from typing import Annotated
 
 import typer
 
@@ -44,7 +42,7 @@ def export(
         terminal.troubles(),
         snapshot(url) as connection,
         terminal.progress("facts") as bar,
-        _opened(output) as out,
+        terminal.opened(output) as out,
     ):
         total = count_facts(connection) if order is None and sys.stderr.isatty() else 0
         count = write_export(stream_facts(connection, order), out, lambda n: bar(n, total))
@@ -52,18 +50,3 @@ def export(
         terminal.note(f"{count} facts in {output}")
     if count == 0:
         raise terminal.fail("there are no such facts", terminal.BAD)
-
-
-@contextlib.contextmanager
-def _opened(output: Path | None) -> Iterator[IO[str]]:
-    """The file, or standard output; a file that cannot be written ends in exit code 2."""
-    if output is None:
-        sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
-        yield sys.stdout
-        return
-    try:
-        file = output.open("w", encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise terminal.fail(f"cannot write {output}: {error.strerror}") from None
-    with file:
-        yield file

@@ -8,6 +8,7 @@ from ops.cli import (
     dlq,
     facts,
     lag,
+    ledger,
     order,
     positions,
     rebuild,
@@ -44,6 +45,7 @@ app.command(rich_help_panel=LOOK)(lag.lag)
 app.command(rich_help_panel=LOOK)(top.top)
 app.command(rich_help_panel=LOOK)(audit.audit)
 app.add_typer(facts.app, name="facts", rich_help_panel=LOOK)
+app.add_typer(ledger.app, name="ledger", rich_help_panel=LOOK)
 app.command(rich_help_panel=LOOK)(simulate.simulate)
 app.command(rich_help_panel=LOOK)(rebuild.rebuild)
 app.command(rich_help_panel=LOOK)(reconcile.reconcile)

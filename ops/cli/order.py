@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ops.cli import terminal
+from ops.cli import order_evidence, terminal
 from ops.cli.terminal import JsonOption
 
 if TYPE_CHECKING:
@@ -97,3 +97,6 @@ def _back_then(
         later += f", {then.facts_late} of them with a time that is not later"
     terminal.note(later)
     return then.dossier
+
+
+app.command()(order_evidence.evidence)

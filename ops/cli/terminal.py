@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -194,6 +195,21 @@ def confirm(question: str, *, yes: bool) -> None:
     if not typer.confirm(question, err=True):
         note("nothing was done")
         raise typer.Exit(BAD)
+
+
+@contextmanager
+def opened(output: Path | None) -> Iterator[IO[str]]:
+    """The file, or standard output; a file that cannot be written ends in exit code 2."""
+    if output is None:
+        sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
+        yield sys.stdout
+        return
+    try:
+        file = output.open("w", encoding="utf-8", newline="")
+    except OSError as error:
+        raise fail(f"cannot write {output}: {error.strerror}") from None
+    with file:
+        yield file
 
 
 @contextmanager
