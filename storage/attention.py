@@ -26,9 +26,9 @@ _HOUR_MS: Final = 3_600_000
 # Upper ends of what is counted together, ms: what is older than the last one is the rest.
 AGES: Final[dict[str, int | None]] = {
     "under 1 h": _HOUR_MS,
-    "under 1 d": 24 * _HOUR_MS,
-    "under 10 d": 240 * _HOUR_MS,
-    "older": None,
+    "1 h to 1 d": 24 * _HOUR_MS,
+    "1 d to 10 d": 240 * _HOUR_MS,
+    "over 10 d": None,
 }
 
 

@@ -146,7 +146,7 @@ def _waiting(report: "AuditReport") -> RenderableType:
 
 
 def _by_age(waits: "Waiting") -> str:
-    """`2 under 1 h, 1 older: order-7`, the last being whose the oldest is."""
+    """`2 under 1 h, 1 over 10 d: order-7`, the last being whose the oldest is."""
     if waits.ages is None:
         return ""
     from storage.attention import AGES
