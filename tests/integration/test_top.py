@@ -86,7 +86,7 @@ def test_keys_are_heard_and_q_gives_the_terminal_back(env: dict[str, str]) -> No
         terminal.press("s")
         terminal.wait_for("verdict v")
         terminal.press("1")
-        terminal.wait_for("p  behind")
+        terminal.wait_for("drained in")  # the heading of the page about partitions
         terminal.press("0")
         terminal.wait_for("supplier_reports")
         terminal.press("q")

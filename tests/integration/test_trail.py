@@ -9,6 +9,7 @@ import structlog
 from sqlalchemy import Connection
 
 from consumers.engine import log as our_log
+from consumers.engine import trail
 from consumers.engine.batch import Job
 from consumers.engine.config import LogSettings
 from consumers.engine.processing import Processor
@@ -35,6 +36,8 @@ def connection(database_url: str) -> Iterator[Connection]:
 @pytest.fixture(autouse=True)
 def as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(our_log, "_level", our_log.level())
+    # one that has not yet remembered where an earlier test's standard error was
+    monkeypatch.setattr(trail, "log", structlog.get_logger())
     yield
     structlog.reset_defaults()
     structlog.contextvars.clear_contextvars()
