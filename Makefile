@@ -3,11 +3,12 @@
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
+RULES_TESTS := tests/unit/rules $(addprefix tests/unit/test_,$(addsuffix .py,arrival chain identity naming schedule state table telling))
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras --quiet \
 	--custom-compile-command 'make lock'
 
-.PHONY: install demo up test test-unit debian lint format clean lock chaos chaos-quick chaos-report
+.PHONY: install demo up test test-unit debian coverage mutation lint format clean lock chaos chaos-quick chaos-report
 .DEFAULT_GOAL := install
 
 install: .venv/.dev
@@ -34,12 +35,16 @@ up: .venv/.runtime
 	@$(BIN)/escrow up $(ARGS)
 
 # One pytest run: tests/conftest.py puts unit first, integration next, acceptance last.
-test: install lint $(if $(filter true,$(CI)),debian)
+test: install lint coverage $(if $(filter true,$(CI)),debian)
 	$(BIN)/python -m pytest $(ARGS)
 
 # Programs of Debian's that some tests run; without them those tests say that they are skipped, but not in CI.
 debian:
 	@.ci/debian prometheus
+
+# Minutes to half an hour, can be stopped at any time; keeps what it found in .mutation. ARGS=schemas
+mutation: install
+	@$(BIN)/python -m tests.mutation $(ARGS)
 
 test-unit: install
 	$(BIN)/python -m pytest tests/unit $(ARGS)
@@ -53,6 +58,10 @@ chaos-quick: install
 
 chaos-report: install
 	@$(BIN)/python -m tests.chaos report
+
+# The rules, line and branch, by the tests that are about them alone (tests/unit/rules and its neighbours).
+coverage: install
+	$(BIN)/python -m pytest -q --cov=escrow --cov-branch --cov-report=term --cov-fail-under=100 $(RULES_TESTS)
 
 lint: install
 	$(BIN)/ruff check .

@@ -7,7 +7,7 @@ of its hash chain.
 
 from collections.abc import Iterator
 from hashlib import sha256
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, assert_never
 
 from escrow.decide import decide
 from escrow.decision import Applied, Parked, Refused, join
@@ -171,6 +171,8 @@ def _may_wake(order: Order, waiting: Waiting) -> bool:
             return waiting.fact.data.command_id in order.commands  # type: ignore[union-attr]
         case "awaiting_mediation" | "awaiting_chargeback":
             return ruling_waits(order.escrow) != waiting.code
+        case _:
+            assert_never(waiting.code)
 
 
 def _leave(order: Order, waiting: Waiting) -> None:

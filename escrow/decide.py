@@ -126,7 +126,8 @@ def _party_rule(order: Order, fact: Fact, data: _ByBuyer | _ByParty) -> Outcome:
             return refund_requests.withdrawn(order, data)
         case MediationRequested():
             return refund_requests.mediation(order, fact, data)
-    assert_never(data)
+        case _:
+            assert_never(data)
 
 
 def _wrong_party(order: Order, data: _ByBuyer | _ByParty | EvidenceSubmitted) -> Refused | None:

@@ -5,7 +5,7 @@
 
 from collections.abc import Collection, Mapping, MutableMapping
 from types import MappingProxyType
-from typing import Any, Final, Literal, NamedTuple, TypeVar
+from typing import Any, Final, Literal, NamedTuple, TypeVar, assert_never
 
 from schemas.commands import DecidedBy, Kind, Purpose
 from schemas.door import Fact
@@ -204,6 +204,8 @@ class Order:
                 self.commands = _with(self.commands, child.command_id, child)
             case Claim():
                 self.payments[child.payment_id] = self.escrow.order_id
+            case _:
+                assert_never(child)
 
 
 _NONE: Final[Mapping[str, Any]] = MappingProxyType({})

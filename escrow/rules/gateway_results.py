@@ -1,5 +1,7 @@
 """A command ends once; what a gateway says of money never changes an order's status (RULES 4.6)."""
 
+from typing import assert_never
+
 from escrow.decision import Alarm, Applied, Outcome, Parked, Refused
 from escrow.policy import policy_of
 from escrow.state import Command, Order
@@ -37,6 +39,8 @@ def result(order: Order, fact: Fact, data: GatewayResult) -> Outcome:
             return _failed(order, fact, command, retryable=data.retryable is True)
         case GatewayReturned():
             return _returned(order, command)
+        case _:
+            assert_never(data)
 
 
 def _accepted(order: Order, command: Command) -> Outcome:

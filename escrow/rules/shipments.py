@@ -1,5 +1,7 @@
 """Carriers never move money; what they prove is looked at after every applied fact (RULES 4.2)."""
 
+from typing import assert_never
+
 from escrow.decision import Applied, Outcome
 from escrow.state import Order, Shipment
 from schemas.shipments import (
@@ -25,6 +27,8 @@ def shipped(order: Order, data: Shipped) -> Outcome:
             new = Shipment(data.shipment_id, "lost", None)
         case ShipmentReturned():
             new = Shipment(data.shipment_id, "returned", data.cause)
+        case _:
+            assert_never(data)
     escrow = order.escrow
     if new == old:
         return Applied(escrow)

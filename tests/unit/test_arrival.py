@@ -157,6 +157,27 @@ def test_waking_goes_on_pass_after_pass_until_one_applies_none() -> None:
     )
 
 
+def test_what_stays_parked_keeps_no_other_from_being_tried() -> None:
+    story = an_order().waits("ruling.issued").waits("delivery.confirmed")
+    seen = given(story).when("payment.captured").then("applied", status="RELEASED", parked=0)
+    seen.followed_by(
+        ("ruling.issued", "parked", "awaiting_mediation"),
+        ("delivery.confirmed", "applied", None),
+        ("ruling.issued", "refused", "already_settled"),
+    )
+
+
+def test_one_applied_fact_is_enough_for_another_pass_whatever_comes_after_it() -> None:
+    story = an_order().waits("gateway.settled", command_id=PAYOUT)
+    story.waits("delivery.confirmed").waits("refund.withdrawn")
+    seen = given(story).when("payment.captured").then("applied", status="RELEASED", parked=0)
+    seen.followed_by(
+        ("delivery.confirmed", "applied", None),
+        ("refund.withdrawn", "refused", "already_settled"),
+        ("gateway.settled", "applied", None),
+    )
+
+
 def test_a_refused_fact_wakes_nobody() -> None:
     story = an_order().in_mediation().frozen().waits("ruling.issued")
     seen = given(story).when("delivery.confirmed").then("refused", "frozen")

@@ -3,7 +3,7 @@
 from typing import Final
 
 from escrow.policy import DAY_MS
-from tests.builders import T0, Story, an_order, given
+from tests.builders import T0, Story, a_fact, an_order, given
 from tests.unit.hashes import command_id
 
 PAYOUT: Final = command_id("o-1", "payout", 1)
@@ -32,6 +32,15 @@ def test_another_fact_of_the_same_identity_is_a_conflict() -> None:
         "dead_letter", "id_conflict"
     )
     given(story).when("supplier.reported", id="x").then("dead_letter", "id_conflict")
+
+
+def test_two_sources_may_use_one_id() -> None:
+    story = an_order().held(id="x")
+    theirs = a_fact("delivery.confirmed", id="x")._replace(source="/another-shop")
+    steps = story.replay.take(theirs)
+    assert not isinstance(steps, str)
+    assert story.row.status == "RELEASED"
+    assert story.replay.take(theirs) == "duplicate"
 
 
 def test_a_free_text_belongs_to_the_identity() -> None:

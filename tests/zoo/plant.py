@@ -6,7 +6,7 @@
 import importlib.util
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
@@ -46,8 +46,8 @@ class _Loader(SourceFileLoader):
 
 
 class _Finder(MetaPathFinder):
-    def __init__(self, edits: Sequence[Edit]) -> None:
-        self._sources = {e.module: edited(edits, e.module) for e in edits}
+    def __init__(self, sources: Mapping[str, str]) -> None:
+        self._sources = sources
 
     def find_spec(  # type: ignore[explicit-override]
         self,
@@ -64,9 +64,14 @@ class _Finder(MetaPathFinder):
 def plant(name: str) -> None:
     """From now on, this bug; the modules it is in must not be imported yet."""
     edits = BUGS[name].edits
-    early = [edit.module for edit in edits if edit.module in sys.modules]
+    plant_sources({edit.module: edited(edits, edit.module) for edit in edits})
+
+
+def plant_sources(sources: Mapping[str, str]) -> None:
+    """From now on, these modules are imported from these texts."""
+    early = [module for module in sources if module in sys.modules]
     assert not early, f"imported before the bug was planted: {early}"
-    sys.meta_path.insert(0, _Finder(edits))
+    sys.meta_path.insert(0, _Finder(sources))
 
 
 if name := os.environ.get(VARIABLE):

@@ -69,6 +69,17 @@ def test_every_result_in_every_state_of_the_command(state: str, result: str) -> 
     assert the_command(story).state == new_state
 
 
+def test_an_alarm_names_its_command() -> None:
+    for state, result, changes in (
+        ("PENDING", "gateway.settled", {"amount_minor": 999}),
+        ("PENDING", "gateway.failed", {}),
+        ("SETTLED", "gateway.returned", {}),
+    ):
+        seen = given(payout_in(state)).when(result, command_id=PAYOUT, **changes)
+        (alarm,) = seen.result.alarms
+        assert alarm.detail == (("command_id", PAYOUT),)
+
+
 @pytest.mark.parametrize("result", RESULTS)
 @pytest.mark.parametrize("past", ["held", "not_protected", "frozen", "released"])
 def test_a_result_for_an_unknown_command_waits(result: str, past: str) -> None:

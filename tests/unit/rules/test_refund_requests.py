@@ -4,6 +4,8 @@ from typing import Final
 
 import pytest
 
+from escrow.decision import Applied
+from escrow.state import Offer
 from tests.builders import SHA, T0, Story, an_order, given
 from tests.unit.hashes import command_id
 
@@ -40,7 +42,8 @@ def test_an_open_request_must_be_withdrawn_by_name(past: str) -> None:
 
 
 def test_a_request_opens_the_dispute_and_is_itself_the_open_offer() -> None:
-    given(an_order().held()).when("refund.requested", amount_minor=400, t=T0 + 9).then(
+    seen = given(an_order().held()).when("refund.requested", amount_minor=400, t=T0 + 9)
+    seen.then(
         "applied",
         status="DISPUTED",
         request_id="r-1",
@@ -51,6 +54,8 @@ def test_a_request_opens_the_dispute_and_is_itself_the_open_offer() -> None:
         first_requested_at=T0 + 9,
         held_minor=1000,
     ).sends().moves()
+    assert isinstance(seen.result, Applied)
+    assert seen.result.children == (Offer("r-1", "r-1", "buyer", 400, T0 + 9),)
 
 
 @pytest.mark.parametrize("past", ["disputed", "in_mediation"])

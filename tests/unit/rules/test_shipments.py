@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import pytest
 
+from escrow.decision import Applied
 from tests.builders import Story, an_order, given
 from tests.unit.hashes import command_id
 
@@ -148,3 +149,11 @@ def test_shipments_of_before_the_protection_count() -> None:
 def test_a_settled_order_is_not_settled_again_by_a_carrier() -> None:
     story = an_order().disputed(**NOT_ARRIVED).says("refund.offer_accepted")
     given(story).when("shipment.lost").then("applied", status="REFUNDED", decided_by="agreement")
+
+
+@pytest.mark.parametrize("fact", SHIPPING[:4])
+def test_what_is_said_again_is_written_once(fact: str) -> None:
+    story = an_order().held().says(fact)
+    seen = given(story).when(fact).then("applied")
+    assert isinstance(seen.result, Applied)
+    assert seen.result.children == ()
