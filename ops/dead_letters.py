@@ -18,6 +18,7 @@ from storage.dead_letter_reading import LetterRow, record_action
 POINTLESS: Final[dict[str, str]] = {
     "parked_too_long": "it was accepted once and keeps its identity: "
     "its sender must send it again under a new id",
+    "too_large": "no fact is so long: its sender must send a shorter one",
     "id_conflict": "its id belongs to another fact: its sender must send it again under a new id",
 }
 

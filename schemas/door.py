@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple, Protocol, cast
 from pydantic import ValidationError
 
 from schemas import cards, envelope, strict_json
+from schemas.cut import whole_size
 from schemas.envelope import BadEnvelope, Envelope
 from schemas.facts import FACT_TYPES, FactData, FactType
 from schemas.payments import OrderDetails, OrderLine, PaymentCaptured
@@ -95,7 +96,7 @@ def decode(record: Record, trust: Trust | None = None) -> Fact | Rejected:
 def _decode(record: Record, trust: Trust | None) -> Fact:
     value = record.value
     if value is not None and len(value) > VALUE_BYTES_MAX:
-        raise _Refuse("too_large", f"{len(value)} bytes")
+        raise _Refuse("too_large", f"{whole_size(value)} bytes")
     headers = envelope.last_headers(record.headers)
     event: dict[str, Any] | None = None
     try:

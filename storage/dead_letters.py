@@ -2,7 +2,6 @@
 
 from base64 import b64encode
 from collections.abc import Sequence
-from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 from psycopg.types.json import Jsonb
@@ -10,6 +9,7 @@ from sqlalchemy import Connection
 
 from escrow.telling import Outgoing
 from schemas.cards import redact, redact_text
+from schemas.cut import whole_sha256, whole_size
 from schemas.door import Fact, Record, Rejected
 from schemas.order_events import DEAD_LETTERS, DeadLettered, sent_id
 from schemas.reasons import DEAD_LETTERS as SENTENCES
@@ -166,8 +166,8 @@ def _letter(
         None if record.key is None else _text(record.key.decode("utf-8", "backslashreplace")),
         headers,
         None if value is None else value[:VALUE_BYTES_MAX],
-        None if record.value is None else len(record.value),
-        None if record.value is None else sha256(record.value).digest(),
+        None if record.value is None else whole_size(record.value),
+        None if record.value is None else whole_sha256(record.value),
         cut_headers or len(record.value or b"") > VALUE_BYTES_MAX,
         value_redacted,
     )

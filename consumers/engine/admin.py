@@ -26,6 +26,7 @@ from consumers.engine.asking import (
 from consumers.engine.config import Settings
 from consumers.engine.kafka_clients import make_admin, make_consumer, make_producer
 from consumers.engine.records import Partition
+from schemas.cut import Cut
 from schemas.door import Record
 from schemas.topics import TOPICS, Topic
 
@@ -131,6 +132,8 @@ def republish(settings: Settings, record: Record) -> tuple[int, int]:
     """
     if record.key is None and record.value is None:
         raise ValueError("a record with neither key nor value can never be a fact")
+    if any(isinstance(part, Cut) for part in (record.key, *dict(record.headers).values())):
+        raise ValueError("its key or a header is too long for any fact, and was cut in reading")
     with asked(settings):
         producer = make_producer(settings)
         try:

@@ -6,6 +6,9 @@ frame whose checksum or size of the content is wrong. Any producer could so stic
 ever. Two functions take the place of the client's own for records of format 2; they read the same
 fields as Kafka's Java client does. A test holds them against the originals, and one against a
 broker. What a broker does refuse (a wrong CRC, an unknown codec) cannot get here.
+
+And no batch can fill our memory: one megabyte of LZ4 holds up to 255. One batch at a time is
+unpacked, and of what is too long for any fact only the beginning outlives it (`schemas.cut`).
 """
 
 from functools import lru_cache
@@ -15,6 +18,8 @@ import lz4.block
 from kafka.errors import CorruptRecordError
 from kafka.record.default_records import ControlRecord, DefaultRecord, DefaultRecordBatch
 from kafka.record.util import decode_varint
+
+from schemas.cut import CUT_BYTES, cut
 
 _ORIGINALS: Final = (DefaultRecordBatch._read_msg, DefaultRecordBatch._maybe_uncompress)
 _SHORT: Final = 64  # bytes; a cache of long names could be filled with megabytes
@@ -71,7 +76,7 @@ def _read_headers(buffer: Any, pos: int, count: int) -> tuple[list[tuple[str, An
             size >>= 1
             pos += 1
         end = pos + size
-        raw = bytes(buffer[pos:end])
+        raw = bytes(buffer[pos : min(end, pos + CUT_BYTES)])
         name = _short_name(raw) if size <= _SHORT else _decoded(raw)
         size = buffer[end]
         if size & 0x81:
@@ -89,6 +94,8 @@ def _read_nullable(buffer: Any, pos: int) -> tuple[bytes | None, int]:
         size, pos = decode_varint(buffer, pos)
         if size < 0:
             return None, pos
+        if size > CUT_BYTES:
+            return cut(memoryview(buffer)[pos : pos + size]), pos + size
     else:
         size >>= 1
         pos += 1

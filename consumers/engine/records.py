@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple
 
+from schemas.cut import Cut, whole_sha256, whole_size
 from schemas.door import Record
 
 Partition = tuple[str, int]  # topic, partition
@@ -44,8 +45,9 @@ def record_digest(record: Record) -> bytes:
     parts = [record.key or b"", record.value or b""]
     for name, value in record.headers:
         parts += (name.encode("utf-8", "backslashreplace"), value or b"")
-    sizes = " ".join(str(len(part)) for part in parts)
-    return sha256(f"{record.timestamp_ms} {sizes}\n".encode() + b"".join(parts)).digest()
+    sizes = " ".join(str(whole_size(part)) for part in parts)
+    told = (whole_sha256(part) if isinstance(part, Cut) else part for part in parts)
+    return sha256(f"{record.timestamp_ms} {sizes}\n".encode() + b"".join(told)).digest()
 
 
 def polled_records(polled: Mapping[Any, list[Any]]) -> list[Record]:

@@ -62,15 +62,20 @@ class PostgresServer:
         port: int | None = None,
         database: str = "escrow",
         settings: Mapping[str, str] | None = None,
+        env: Mapping[str, str] | None = None,
         log_path: Path | None = None,
         report: Report = silent,
     ) -> None:
-        """A port that is None is chosen, once: it stays over restarts of this object. `settings` override ours."""
+        """A port that is None is chosen, once: it stays over restarts of this object. `settings` override ours.
+
+        `env` is added to the server's environment: for tests that change what it sees of the system.
+        """
         self.data_dir = data_dir
         self.log_path = log_path or data_dir / "postgres.log"
         self._port_given, self._port = port, 0
         self._database = database
         self._settings = {**_SETTINGS, **(settings or {})}
+        self._env = env
         self._report = report
         self._child: Child | None = None
 
@@ -131,6 +136,7 @@ class PostgresServer:
             "PostgreSQL",
             [_programs() / "postgres", "-D", self._cluster, f"-cport={self._port}", *options],
             log_path=self.log_path,
+            env=self._env,
             cwd=self._cluster,
             user=_run_as(),
             pid_file=self._pid_file,

@@ -49,6 +49,7 @@ def quick(seed: int, share: float) -> int:
         _run(seed, kills=int(40 * share), faults=int(10 * share), inputs=int(50_000 * share),
              seconds=70 * share)  # fmt: skip
         if share == 1:
+            _elsewhere(seed, faults=4, seconds=40)
             _zoo(list(QUICK_BUGS))
         return _last(ledger.read())
 
@@ -57,7 +58,10 @@ def long(hours: float) -> int:
     until = time.monotonic() + hours * 3_600
     while time.monotonic() < until:
         entries = ledger.read()
-        if _run(len(entries) + 10_000, kills=150, faults=40, inputs=100_000, seconds=400):
+        seed = len(entries) + 10_000
+        if _run(seed, kills=150, faults=40, inputs=100_000, seconds=400):
+            break
+        if _elsewhere(seed, faults=16, seconds=300):
             break
         caught = {
             name for e in entries if e["kind"] == "bugs" for name, one in e["by"].items() if one
@@ -75,6 +79,14 @@ def _run(seed: int, *, kills: int, faults: int, inputs: int, seconds: float) -> 
     found = try_inputs(seed, inputs)
     found += kill(seed, kills, seconds)
     return found + haunt(seed, faults, seconds)
+
+
+def _elsewhere(seed: int, *, faults: int, seconds: float) -> int:
+    """Faults on a line of another kind, each kind in its turn."""
+    from tests.chaos.nemesis import LINES, LOGS, haunt
+
+    others = [*(name for name in LINES if name != "plain"), LOGS]
+    return haunt(seed, faults, seconds, others[seed % len(others)])
 
 
 def _not_in(caught: set[str]) -> list[str]:

@@ -7,20 +7,24 @@ brought up unarmed, has a minute to come to rest, and is judged.
 """
 
 import argparse
+import json
 import random
 import signal
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from itertools import count
 from typing import Final
 
+import psycopg
 from kafka.errors import KafkaError
 
 from consumers.engine.crash import PLACES
 from ops.local.traffic import START_MS, Knobs, publish, stories
 from schemas.door import Record
+from schemas.facts import OPERATOR_ACTIONS
 from tests.chaos import ledger
 from tests.chaos.checker import Judge, Verdict
 from tests.chaos.line import PROGRAMS, STAGES, Line
@@ -40,12 +44,14 @@ class Feed:
     def __init__(self, line: Line, seed: int) -> None:
         self._line, self._seed = line, seed
         self._numbers = count()
+        self._lock = threading.Lock()
         self.t = START_MS
         self._recent: list[Record] = []
 
     def burst(self, orders: int = ORDERS) -> None:
         """Whole stories of so many orders."""
-        number = next(self._numbers)
+        with self._lock:
+            number = next(self._numbers)
         made = stories(
             self._seed * 100_000 + number,
             orders,
@@ -60,9 +66,18 @@ class Feed:
         some = rng.sample(self._recent, min(records, len(self._recent)))
         return self.send([record._replace(timestamp_ms=self.t) for record in some * times])
 
+    def reissue(self, most: int = 4) -> int:
+        """An operator asks that commands which failed or came back be tried once more."""
+        url = self._line.url.replace("postgresql+psycopg://", "postgresql://")
+        with psycopg.connect(url) as connection:
+            failed = connection.execute(_FAILED, (most,)).fetchall()
+        return self.send(
+            [_reissued(order_id, command_id, self.t) for order_id, command_id in failed]
+        )
+
     def send(self, records: list[Record]) -> int:
         """Returns how many were acknowledged; tries for a minute while Kafka is away."""
-        self.t = max(self.t, *(record.timestamp_ms for record in records))
+        self.t = max([self.t, *(record.timestamp_ms for record in records)])
         self._recent = (self._recent + records)[-2_000:]
         until = time.monotonic() + 60
         while True:
@@ -71,6 +86,27 @@ class Feed:
             except KafkaError:
                 if time.monotonic() > until:
                     raise
+
+
+_FAILED: Final = b"""
+SELECT order_id, command_id FROM commands
+WHERE state IN ('FAILED', 'RETURNED') AND reissue_id IS NULL ORDER BY random() LIMIT %s
+"""
+
+
+def _reissued(order_id: str, command_id: str, t: int) -> Record:
+    """Under one id however often it is asked: what is asked again meanwhile is a duplicate."""
+    names = {"order_id": order_id, "command_id": command_id}
+    data = {**names, "reissue_id": f"again-{command_id}", "operator_id": "op-chaos"}
+    headers = {
+        "content-type": "application/json",
+        "ce_specversion": "1.0",
+        "ce_id": f"again-{command_id}",
+        "ce_source": "/chaos/operators",
+        "ce_type": "command.reissued",
+    }
+    encoded = [(name, text.encode()) for name, text in headers.items()]
+    return Record(OPERATOR_ACTIONS, 0, 0, t, order_id.encode(), json.dumps(data).encode(), encoded)
 
 
 def places_of(program: str) -> tuple[str, ...]:
@@ -122,6 +158,7 @@ def run_round(line: Line, feed: Feed, orders: Orders, kills: Counter[str], left:
     while time.monotonic() < until and kills.total() - before < left:
         if time.monotonic() - fed_at > BURST_SECONDS:
             feed.burst()
+            feed.reissue()
             fed_at = time.monotonic()
         for name, crash_at, code in line.deaths():
             if code == -signal.SIGKILL and crash_at is not None:

@@ -8,6 +8,7 @@ import ctypes
 import gc
 import json
 import os
+import resource
 import select
 import signal
 import sys
@@ -18,6 +19,7 @@ import ops.local.gateway  # noqa: F401
 from consumers.engine import crash
 from ops.cli.main import app
 
+MEMORY_BYTES: Final = 1_536 * 1_048_576  # of addresses; who wants more dies of it
 _LOOK_SECONDS: Final = 0.02
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -77,6 +79,7 @@ def _fork(order: dict[str, Any]) -> int:
 
 def _become(order: dict[str, Any]) -> NoReturn:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(log, 1)

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import Any
 
 import lz4.frame
@@ -14,6 +15,10 @@ from kafka.record.memory_records import MemoryRecordsBuilder
 
 from consumers.engine import record_parser
 from consumers.engine.record_parser import unpack_lz4
+from consumers.engine.records import record_digest
+from schemas.cut import CUT_BYTES, cut, whole_sha256, whole_size
+from schemas.door import Record, Rejected
+from storage.dead_letters import from_rejected
 from tests.hand_made import CODECS, batch, record
 
 NONE = CODECS["none"]
@@ -146,3 +151,28 @@ def test_half_an_lz4_frame_is_an_error(cut: int) -> None:
     frame = lz4.frame.compress(bytes(range(256)), block_linked=False)
     with pytest.raises(ValueError, match="LZ4"):
         unpack_lz4(frame[: -4 - cut])
+
+
+def test_of_what_is_too_long_for_any_fact_only_the_beginning_is_kept() -> None:
+    long = bytes(range(256)) * 1_000
+    parts = {"key": long, "value": long, "headers": [(b"name", long), (long, b"short")]}
+    (taken,) = MemoryRecords(batch([record(**parts)]))  # type: ignore[arg-type]
+    record_parser.install()
+    (only,) = taken
+    assert [len(part) for part in (only.key, only.value, only.headers[0][1])] == [CUT_BYTES] * 3
+    assert len(only.headers[1][0].encode("latin-1", "replace")) < 4 * CUT_BYTES
+    assert {whole_size(part) for part in (only.key, only.value)} == {len(long)}
+    assert whole_sha256(only.value) == sha256(long).digest()
+    seen = Record("t", 0, 0, 0, only.key, only.value, only.headers)
+    letter = from_rejected("payments", Rejected("too_large", "", seen))
+    assert (letter.value_bytes, letter.value_sha256, letter.cut) == (
+        len(long), sha256(long).digest(), True,
+    )  # fmt: skip
+
+
+def test_what_is_cut_alike_is_still_told_apart() -> None:
+    """The record that was read last is recognised by its digest."""
+    one, other = (cut(memoryview(b"x" * CUT_BYTES + end)) for end in (b"a", b"b"))
+    assert one == other
+    records = [Record("t", 0, 0, 0, b"k", value, ()) for value in (one, other)]
+    assert record_digest(records[0]) != record_digest(records[1])
