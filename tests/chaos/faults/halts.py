@@ -7,6 +7,7 @@ so; stages whose topics are whole go on.
 
 import random
 import shutil
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -170,6 +171,8 @@ def falsify_topics(falsifier: Falsifier, rng: random.Random, done: Counter[str])
         stage = rng.choice([stage for stage in stages if stage not in falsifier.halted])
         if falsifier.falsify((stage,), partial(damage, falsifier, stage), said):
             done[name] += 1
+        sys.stdout.write(f"  {stage}: {name}\n")
+        sys.stdout.flush()
         falsifier.feed.burst()
         falsifier.await_others()
 
