@@ -149,7 +149,8 @@ def _letter(
     # cut before it is redacted, but beyond where a number that begins in the copy could end
     cut = record.value if record.value is None else record.value[: VALUE_BYTES_MAX + _CARD_MAX]
     value, value_redacted = (None, False) if cut is None else redact(cut)
-    headers, cut_headers = _headers(record)
+    headers, is_cut = _headers(record)
+    key = None if record.key is None else record.key.decode("utf-8", "backslashreplace")
     order_id, type_name, source, id_ = (None if text is None else _text(text) for text in said)
     return DeadLetter(
         record.topic,
@@ -163,28 +164,30 @@ def _letter(
         source,
         id_,
         record.timestamp_ms,
-        None if record.key is None else _text(record.key.decode("utf-8", "backslashreplace")),
+        None if key is None else _text(key),
         headers,
         None if value is None else value[:VALUE_BYTES_MAX],
         None if record.value is None else whole_size(record.value),
         None if record.value is None else whole_sha256(record.value),
-        cut_headers or len(record.value or b"") > VALUE_BYTES_MAX,
+        is_cut or len(key or "") > _TEXT_MAX or len(record.value or b"") > VALUE_BYTES_MAX,
         value_redacted,
     )
 
 
 def _headers(record: Record) -> tuple[dict[str, str], bool]:
-    """Redacted headers as text, up to a limit; whether any had to be left out."""
+    """Redacted headers as text, up to a limit; whether any was shortened or had to be left out."""
     kept: dict[str, str] = {}
     size = 0
+    is_cut = False
     for name, raw in record.headers:
-        cut = (raw or b"")[: HEADER_BYTES_MAX + _CARD_MAX]
-        text = _text(cut.decode("utf-8", "backslashreplace"))
+        whole = (raw or b"")[: HEADER_BYTES_MAX + _CARD_MAX].decode("utf-8", "backslashreplace")
+        text = _text(whole)
+        is_cut = is_cut or max(len(name), len(whole)) > _TEXT_MAX
         size += len(name.encode("utf-8", "backslashreplace")) + len(text.encode())
         if size > HEADER_BYTES_MAX:
             return kept, True
         kept[_text(name)] = text
-    return kept, False
+    return kept, is_cut
 
 
 def _text(text: str) -> str:

@@ -80,10 +80,12 @@ def strike(nemesis: Nemesis, faults: dict[str, Fault], name: str, done: Counter[
     """Do this one while records flow."""
     try:
         nemesis.feed.burst(4)
-        if faults[name](nemesis):
-            done[name] += 1
-        else:
-            sys.stdout.write(f"  not really done: {name}\n")
+        began = time.monotonic()
+        is_done = faults[name](nemesis)
+        done[name] += is_done
+        said = "" if is_done else "NOT really done: "
+        sys.stdout.write(f"  {time.monotonic() - began:5.1f} s {said}{name}\n")
+        sys.stdout.flush()
     finally:
         nemesis.heal()
 

@@ -4,6 +4,7 @@ The cap is on every program (`zygote.MEMORY_BYTES`): who needs more dies, and a 
 violation. The other partitions must go on meanwhile.
 """
 
+import time
 import zlib
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -31,12 +32,21 @@ def _sent(made: Callable[[], bytes], times: int = 1, *, is_refused: bool = False
             nemesis.feed.burst(2)
             try:
                 answers.add(produce(nemesis.line.settings.kafka.bootstrap_servers, topic, made()))
-            except ConnectionError:
+            except OSError:
                 answers.add(-1)
+                _supervise(nemesis)
         nemesis.feed.burst(8)
         return answers <= {*REFUSED, -1} if is_refused else answers == {0}
 
     return fault
+
+
+def _supervise(nemesis: Nemesis) -> None:
+    """A broker whose heap is smaller than a record unpacked ends of it, and is started again."""
+    time.sleep(3)
+    for node in nemesis.line.servers.nodes:
+        if not node.running:
+            node.start()
 
 
 def _zeros(head: bytes, megabytes: int) -> Iterable[bytes]:
