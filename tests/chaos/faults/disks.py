@@ -16,7 +16,7 @@ from ops.local.postgres import PostgresServer
 from tests.chaos.faults.hand import Fault, Nemesis
 
 DISK_MB: Final = 320
-SPACE_MB: Final = 4  # left at first, so that it runs out while somebody writes
+SPACE_MB: Final = 2  # left at first, so that it runs out while somebody writes
 FULL: Final = "No space left on device"
 
 
@@ -34,12 +34,14 @@ def why_not() -> str | None:
 def _full(nemesis: Nemesis, server: KafkaServer | PostgresServer) -> bool:
     before = _complaints(server.log_path)
     filler = server.data_dir / "filler"
-    feeding = threading.Thread(target=_feed, args=(nemesis,))
+    is_full = threading.Event()
+    feeding = threading.Thread(target=_feed, args=(nemesis, is_full))
     _fill(filler)
     feeding.start()
     until = time.monotonic() + 15
     while _complaints(server.log_path) == before and time.monotonic() < until:
         time.sleep(0.1)
+    is_full.set()
     time.sleep(nemesis.rng.uniform(1, 4))
     filler.unlink()
     if isinstance(server, PostgresServer):
@@ -59,9 +61,11 @@ def _fill(filler: Path) -> None:
             file.write(b"\0" * 1_048_576)
 
 
-def _feed(nemesis: Nemesis) -> None:
-    for _ in range(8):
-        nemesis.feed.burst(150)
+def _feed(nemesis: Nemesis, is_full: threading.Event) -> None:
+    """As much as it takes, and no more: all of it must be decided within a minute afterwards."""
+    for _ in range(20):
+        if not is_full.is_set():
+            nemesis.feed.burst(40)
 
 
 def _complaints(log: Path) -> int:
