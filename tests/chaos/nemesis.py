@@ -82,7 +82,8 @@ def strike(nemesis: Nemesis, faults: dict[str, Fault], name: str, done: Counter[
         nemesis.feed.burst(4)
         began = time.monotonic()
         is_done = faults[name](nemesis)
-        done[name] += is_done
+        if is_done:
+            done[name] += 1
         said = "" if is_done else "NOT really done: "
         sys.stdout.write(f"  {time.monotonic() - began:5.1f} s {said}{name}\n")
         sys.stdout.flush()
