@@ -27,7 +27,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from consumers.engine.asking import KafkaUnavailable
 from consumers.engine.config import Settings
 from consumers.engine.connections import is_loopback
-from ops.web import lag_pages, orders, overview, signing_in
+from ops.web import lag_pages, letter_actions, letters, mediation, orders, overview, signing_in
 from ops.web.console import Console, console_of, person_of
 from ops.web.pages import HERE, page
 from ops.web.people import People
@@ -72,6 +72,9 @@ def _routes() -> list[BaseRoute]:
         *overview.routes,
         *orders.routes,
         *lag_pages.routes,
+        *letter_actions.routes,
+        *letters.routes,
+        *mediation.routes,
         *signing_in.routes,
         Route("/live", _live),
         Route("/livez", lambda _request: PlainTextResponse("ok")),

@@ -18,6 +18,7 @@ _NAV: Final = (
     ("/orders", "Orders"),
     ("/lag", "Lag"),
     ("/dead-letters", "Dead letters"),
+    ("/mediation", "Mediation"),
 )
 
 environment: Final = Environment(
@@ -49,6 +50,7 @@ def page(
         person=person,
         signed_in=console.people.asks_for_tokens and person is not None,
         csrf="" if session is None else session.csrf,
+        ticket=console.people.ticket,
         now=time.time_ns() // 1_000_000,
         **figures,
     )

@@ -18,6 +18,7 @@ ROLES: Final[tuple[Role, ...]] = get_args(Role)
 COOKIE: Final = "escrow_session"
 SESSION_SECONDS: Final = 12 * 3600
 SESSIONS_MAX: Final = 1_000
+TICKETS_MAX: Final = 10_000
 
 
 class Person(NamedTuple):
@@ -49,6 +50,7 @@ class People:
         self._everyone = Person(settings.operator, settings.role)
         self._tokens = _read_tokens(settings)
         self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._tickets: OrderedDict[str, None] = OrderedDict()
 
     @property
     def asks_for_tokens(self) -> bool:
@@ -75,6 +77,21 @@ class People:
             return None
         return session
 
+    def once(self, ticket: str) -> bool:
+        """Whether this form's ticket was never used before; it is now."""
+        if ticket not in self._tickets:
+            return False
+        self._tickets.pop(ticket)
+        return True
+
+    def ticket(self) -> str:
+        """For one form, to be sent once."""
+        ticket = secrets.token_urlsafe(16)
+        self._tickets[ticket] = None
+        while len(self._tickets) > TICKETS_MAX:
+            self._tickets.popitem(last=False)
+        return ticket
+
     def end(self, key: str | None) -> None:
         self._sessions.pop(key or "", None)
 
@@ -97,6 +114,11 @@ def _read_tokens(settings: WebSettings) -> dict[str, Person] | None:
     if any(len(token) < 24 for token in people):
         raise ConfigError("web.tokens_file: a token has 24 characters or more")
     return {_digest(token): person for token, person in people.items()}
+
+
+def same(one: str, other: str) -> bool:
+    """Compared in constant time."""
+    return hmac.compare_digest(one.encode(), other.encode())
 
 
 def _digest(token: str) -> str:

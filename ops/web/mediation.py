@@ -1,0 +1,190 @@
+"""Open disputes: who waits for a mediator, both sides' evidence, and what each ruling would pay.
+
+A ruling is issued as a fact on its topic; whether it holds, the stage decides.
+"""
+
+import time
+from typing import Any, Final
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from consumers.engine.admin import republish
+from ops.order_answer import Answer, answer
+from ops.rulings import CannotRule, Outcome, Preview, Ruling, preview, previews, ruling_record
+from ops.web.acting import Act, done, looked_at
+from ops.web.console import console_of
+from ops.web.pages import page
+from ops.web.timeline import timeline
+from schemas.money import EXPONENTS
+from schemas.refund_requests import EvidenceSubmitted
+from storage.attention import rules_now
+from storage.mediation import disputes
+from storage.reading import Snapshot, snapshot
+
+SHOWN_MAX: Final = 200
+SIDES: Final = ("buyer", "supplier")
+_OUTCOMES: Final[dict[str, Outcome]] = {
+    "refund_full": "refund_full",
+    "refund_partial": "refund_partial",
+    "release": "release",
+}
+
+
+def queue(request: Request) -> Response:
+    """Those in mediation first, the longest waiting on top."""
+    console = console_of(request)
+    with snapshot(console.url) as connection:
+        found = disputes(connection, limit=SHOWN_MAX + 1)
+        now = _now(request, connection)
+    return page(
+        request,
+        "mediation.html",
+        "Mediation",
+        disputes=found[:SHOWN_MAX],
+        more=len(found) > SHOWN_MAX,
+        rules_now=now,
+    )
+
+
+def case(request: Request) -> Response:
+    """One dispute: what each side says, and what each ruling would pay."""
+    order_id = request.path_params["order_id"]
+    with snapshot(console_of(request).url) as connection:
+        found = _answer(request, connection, order_id)
+        now = _now(request, connection)
+        rulings: list[Preview] = []
+        if found.explanation.status == "IN_MEDIATION":
+            rulings = previews(connection, order_id, now)
+    return page(
+        request,
+        "case.html",
+        f"Dispute {order_id}",
+        answer=found,
+        row=found.dossier.row,
+        previews=rulings,
+        sides={side: _evidence(found, side) for side in SIDES},
+        entries=timeline(found)[0],
+        rules_now=now,
+    )
+
+
+def look_at_ruling(request: Request, act: Act) -> Response:
+    """What this ruling would pay; nothing is sent."""
+    order_id = request.path_params["order_id"]
+    with snapshot(console_of(request).url) as connection:
+        found = _answer(request, connection, order_id)
+        ruling = _ruling(act, found)
+        shown = _previewed(request, connection, order_id, ruling)
+    fields = {name: act.text(name) for name in ("outcome", "amount", "rationale")}
+    return page(
+        request,
+        "ruling.html",
+        f"Ruling on {order_id}",
+        order_id=order_id,
+        row=found.dossier.row,
+        shown=shown,
+        fields=fields,
+    )
+
+
+def issue(request: Request, act: Act) -> Response:
+    """Put the ruling onto its topic."""
+    console, order_id = console_of(request), request.path_params["order_id"]
+    with snapshot(console.url) as connection:
+        ruling = _ruling(act, _answer(request, connection, order_id))
+        shown = _previewed(request, connection, order_id, ruling)
+        if shown.told.outcome != "applied":
+            raise HTTPException(400, f"It would be {shown.told.title}. Nothing was sent.")
+        try:
+            now = _now(request, connection)
+            record, fact = ruling_record(connection, order_id, ruling, act.operator, now)
+        except CannotRule as error:
+            raise HTTPException(400, f"{error}. Nothing was sent.") from None
+    partition, offset = republish(console.settings, record)
+    act.log("ruling", order_id=order_id, outcome=ruling.outcome, ruling_id=fact.id)
+    place = f"{record.topic}/{partition}/{offset}"
+    return page(request, "issued.html", "Ruling issued", order_id=order_id, place=place)
+
+
+def _previewed(request: Request, connection: Snapshot, order_id: str, ruling: Ruling) -> Preview:
+    try:
+        return preview(connection, order_id, ruling, _now(request, connection))
+    except CannotRule as error:
+        raise HTTPException(400, f"{error}. Nothing was sent.") from None
+
+
+def _ruling(act: Act, found: Answer) -> Ruling:
+    """The form's ruling; its amount in the currency's own units. Raises HTTPException."""
+    outcome = _OUTCOMES.get(act.text("outcome"))
+    if outcome is None:
+        raise HTTPException(400, "Choose a ruling.")
+    row = found.dossier.row
+    refund = None
+    if outcome == "refund_partial":
+        refund = minor_of(act.text("amount"), "" if row is None else row.currency)
+    rationale = act.text("rationale").replace("\r\n", "\n").strip()
+    return Ruling(outcome, refund, rationale or None)
+
+
+def minor_of(text: str, currency: str) -> int:
+    """`12.50` of EUR → 1250, by its digits alone. Raises HTTPException."""
+    exponent = EXPONENTS.get(currency, 0)
+    major, point, minor = text.strip().partition(".")
+    digits = major + minor
+    fits = len(minor) == exponent if point else exponent == 0 or not minor
+    if not (digits.isascii() and digits.isdigit() and major and fits and len(digits) <= 16):
+        places = f"{exponent} decimals" if exponent else "no decimals"
+        raise HTTPException(
+            400, f"Write an amount of {currency} with {places}, like {_like(exponent)}."
+        )
+    return int(major) * 10**exponent + int(minor or 0)
+
+
+def _like(exponent: int) -> str:
+    return "1250" if not exponent else f"12.{'5'.ljust(exponent, '0')}"
+
+
+def _answer(request: Request, connection: Snapshot, order_id: str) -> Answer:
+    found = None
+    if len(order_id) <= 64 and "\0" not in order_id:
+        found = answer(connection, console_of(request).settings, order_id, _wall_ms())
+    if found is None or found.dossier.row is None:
+        raise HTTPException(404, f"No fact of order {order_id} has come.")
+    return found
+
+
+def _evidence(found: Answer, side: str) -> list[dict[str, Any]]:
+    """What this side submitted, the newest last."""
+    pieces = []
+    for stored in found.dossier.facts:
+        if stored.type != "evidence.submitted" or stored.outcome != "applied":
+            continue
+        try:
+            data = stored.fact().data
+        except (ValueError, LookupError):
+            continue
+        if isinstance(data, EvidenceSubmitted) and data.by == side:
+            pieces.append({**data.model_dump(), "t": stored.t})
+    return pieces
+
+
+def _now(request: Request, connection: Snapshot) -> int:
+    """The time of a fact that is sent now, ms UTC: the rules' own, where producers set it."""
+    now = rules_now(connection, _wall_ms(), console_of(request).settings.timestamp_type)
+    return now if now >= 0 else _wall_ms()
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+_CASE: Final = "/mediation/{order_id}"
+routes: Final = [
+    Route("/mediation", queue),
+    Route(_CASE, case),
+    Route(f"{_CASE}/look", looked_at("mediator", look_at_ruling), methods=["POST"]),
+    Route(f"{_CASE}/issue", done("mediator", issue), methods=["POST"]),
+]
