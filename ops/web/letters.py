@@ -4,7 +4,7 @@ What senders wrote is shown as text, from the redacted copy.
 """
 
 import json
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -80,7 +80,7 @@ def show_one(request: Request) -> Response:
     return page(request, "letter.html", "Dead letter", **figures_of(letter, actions))
 
 
-def figures_of(letter: LetterRow, actions: list[ActionRow]) -> dict[str, object]:
+def figures_of(letter: LetterRow, actions: list[ActionRow]) -> dict[str, Any]:
     """What the page of a letter shows."""
     return {
         "letter": letter,

@@ -131,16 +131,16 @@ def _ruling(act: Act, found: Answer) -> Ruling:
 
 def minor_of(text: str, currency: str) -> int:
     """`12.50` of EUR → 1250, by its digits alone. Raises HTTPException."""
-    exponent = EXPONENTS.get(currency, 0)
+    exponent: int = EXPONENTS.get(currency, 0)
     major, point, minor = text.strip().partition(".")
     digits = major + minor
-    fits = len(minor) == exponent if point else exponent == 0 or not minor
+    fits = not point or (exponent > 0 and len(minor) == exponent)
     if not (digits.isascii() and digits.isdigit() and major and fits and len(digits) <= 16):
         places = f"{exponent} decimals" if exponent else "no decimals"
         raise HTTPException(
             400, f"Write an amount of {currency} with {places}, like {_like(exponent)}."
         )
-    return int(major) * 10**exponent + int(minor or 0)
+    return int(major + (minor or "0" * exponent))
 
 
 def _like(exponent: int) -> str:
