@@ -57,7 +57,10 @@ def run_demo(*, traffic: bool, leave: bool, seed: int) -> int:
         console.print(Text.assemble(("error: ", "bold red"), str(error)))
         return NOT_SHOWN
     try:
-        console.print(Text(f"ready after {time.monotonic() - began:.1f} s", style="dim"))
+        ready = f"ready after {time.monotonic() - began:.1f} s"
+        console.print(
+            Text(f"{ready}; the console: {pipeline.web_url}", style="dim"), soft_wrap=True
+        )
         return _Show(pipeline, console, stop, seed).run(traffic=traffic, leave=leave)
     except (StoryStopped, StopWanted):
         return NOT_GOOD
