@@ -47,7 +47,7 @@ def quick(seed: int, share: float) -> int:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["CHAOS_LEDGER"] = str(Path(folder, "ledger.jsonl"))
         _run(seed, kills=int(40 * share), faults=int(10 * share), inputs=int(50_000 * share),
-             seconds=70 * share)  # fmt: skip
+             schedules=int(1_500 * share), seconds=70 * share)  # fmt: skip
         if share == 1:
             _elsewhere(seed, faults=4, seconds=40)
             _zoo(list(QUICK_BUGS))
@@ -59,7 +59,7 @@ def long(hours: float) -> int:
     while time.monotonic() < until:
         entries = ledger.read()
         seed = len(entries) + 10_000
-        if _run(seed, kills=150, faults=40, inputs=100_000, seconds=400):
+        if _run(seed, kills=150, faults=40, inputs=100_000, schedules=10_000, seconds=400):
             break
         if _elsewhere(seed, faults=16, seconds=300):
             break
@@ -70,13 +70,15 @@ def long(hours: float) -> int:
     return _last(ledger.read())
 
 
-def _run(seed: int, *, kills: int, faults: int, inputs: int, seconds: float) -> int:
+def _run(seed: int, *, kills: int, faults: int, inputs: int, schedules: int, seconds: float) -> int:
     from tests.chaos.inputs import try_inputs
     from tests.chaos.kills import kill
     from tests.chaos.nemesis import haunt
+    from tests.simulation.run import book
 
     sys.stdout.write(f"seed {seed}\n")
-    found = try_inputs(seed, inputs)
+    found = book(seed * 100_000, schedules, seconds)
+    found += try_inputs(seed, inputs)
     found += kill(seed, kills, seconds)
     return found + haunt(seed, faults, seconds)
 

@@ -7,7 +7,6 @@ Producers are not idempotent here: what has no ack may lie in the log, even twic
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
-from zlib import crc32
 
 from kafka.errors import (
     IllegalStateError,
@@ -18,6 +17,7 @@ from kafka.errors import (
 )
 from kafka.structs import TopicPartition
 
+from consumers.engine.publishing import _key_hash
 from tests.simulation.scheduler import Actor, Killed, Scheduler
 
 SESSION_SECONDS: Final = 8.0
@@ -71,7 +71,7 @@ class Broker:
         self, topic: str, key: bytes | None, value: bytes | None, headers: Any, t: int
     ) -> Entry:
         count = self.partitions[topic]
-        partition = crc32(key or b"") % count if count > 1 else 0
+        partition = _key_hash(key or b"") % count if count > 1 else 0
         log = self.logs[TopicPartition(topic, partition)]
         entry = Entry(topic, partition, log.end, t, key, value, headers)
         log.entries.append(entry)

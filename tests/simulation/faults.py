@@ -124,7 +124,8 @@ class Nemesis:
 
     def _zombie(self, rng: random.Random) -> None:
         """Frozen until after its successor has taken over: anywhere, or where it hurts."""
-        seconds, session = rng.choice((4.0, 6.0, 12.0)), rng.choice((0.01, 1.0, 3.0))
+        seconds = rng.choice((0.01, 0.02, 0.05, 4.0, 6.0, 12.0))
+        session = rng.choice((0.001, 0.001, 1.0, 3.0))
 
         def freeze(victim: Actor) -> None:
             self.struck.append("zombie")
@@ -291,7 +292,11 @@ class Nemesis:
             return
         stage, topic, partition = rng.choice(sorted(read))
         log = world.broker.logs[TopicPartition(topic, partition)]
-        keep = rng.randrange(rows[stage, topic, partition]["next_offset"])
+        row = rows[stage, topic, partition]
+        keeps = [rng.randrange(row["next_offset"])]
+        if row["last_offset"] is not None:  # the last record read, or only what came after it
+            keeps += [row["last_offset"], min(row["last_offset"] + 1, row["next_offset"] - 1)]
+        keep = rng.choice(keeps)
         self.struck.append("log truncated")
         world.cut(log, keep)
 

@@ -4,8 +4,8 @@ All of it is drawn from the seed; what is left out of a plan changes nothing in 
 """
 
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tests.simulation import stories
@@ -34,6 +34,20 @@ class Plan:
     burst: float  # how likely a record is followed by the next one at once
     partitions: int  # of each input topic
     markers: float  # share of records that are followed by a transaction marker
+    dice: int  # seeds the order of events; the seed itself, unless a failure was shrunk
+
+    def part(
+        self, facts: Sequence[int], faults: Sequence[int], dice: int, sooner: int = 1
+    ) -> "Plan":
+        """Only these facts and faults of it, these `sooner` times sooner, and other dice."""
+        return replace(
+            self,
+            facts=tuple(self.facts[n] for n in facts),
+            faults=tuple(
+                replace(self.faults[n], at=max(self.faults[n].at // sooner, 5)) for n in faults
+            ),
+            dice=dice,
+        )
 
 
 KINDS: Final[dict[str, int]] = {  # and how often, one to another
@@ -59,7 +73,7 @@ KINDS: Final[dict[str, int]] = {  # and how often, one to another
     "sent in part": 2,
     "sending refused": 1,
     "sent twice": 2,
-    "log truncated": 1,
+    "log truncated": 2,
 }
 _NAMES: Final = tuple(KINDS)
 _WEIGHTS: Final = tuple(KINDS.values())
@@ -88,6 +102,7 @@ def draw(seed: int) -> Plan:
         rng.choice((0.0, 0.4, 0.8)),
         rng.choice((1, 1, 1, 2)),
         rng.choice((0.0, 0.0, 0.3)),
+        seed,
     )
 
 

@@ -46,7 +46,7 @@ class Ports:
 PORTS: Final = Ports()
 
 
-def _storage_modules() -> Iterator[ModuleType]:
+def storage_modules() -> Iterator[ModuleType]:
     for name, module in list(sys.modules.items()):
         if name.startswith("storage.") and name != "storage.rows":
             yield module
@@ -66,7 +66,7 @@ def in_simulation() -> Iterator[None]:
         def put(module: Any, name: str, value: Any) -> None:
             stack.enter_context(patch.object(module, name, value))
 
-        for module in _storage_modules():
+        for module in storage_modules():
             for name in _NAMES:
                 if getattr(module, name, None) is getattr(storage.rows, name):
                     put(module, name, getattr(rows, name))

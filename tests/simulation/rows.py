@@ -24,6 +24,7 @@ _DEFAULTS: Final[dict[str, Row]] = {
     "commands": {"status_asked_at": None},
     "outbox": {"sent_at": None},
 }
+_BY_SEQUENCE: Final = {"outbox", "total_deltas"}  # whose keys nobody else can have
 _NUMBERED: Final = {
     "facts": ("seq", "fact_seq"),
     "supplier_reports": ("seq", "fact_seq"),
@@ -64,7 +65,10 @@ def copy_rows(
             row[column] = server.sequences[sequence] = server.sequences[sequence] + 1
         if check is not None:
             check(server, tx, row)
-        if not server.insert(tx, name, tuple([row[key] for key in keys]), row):
+        key = tuple([row[key] for key in keys])
+        if name in _BY_SEQUENCE:
+            server.put(tx, name, key, row)
+        elif not server.insert(tx, name, key, row):
             raise UniqueViolation(f"pk_{name}")
 
 

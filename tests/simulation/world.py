@@ -44,7 +44,7 @@ class World:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.scheduler = Scheduler(plan.seed, plan.sticky)
+        self.scheduler = Scheduler(plan.dice, plan.sticky)
         self.random = self.scheduler.random
         partitions = {
             topic.name: plan.partitions if topic.name in STAGE_OF else 1 for topic in TOPICS
