@@ -10,7 +10,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.net.compat import KafkaNetClient
 from kafka.net.inet import KafkaNetSocket
 
-from consumers.engine import record_parser
+from consumers.engine import record_parser, record_writer
 from consumers.engine.config import Settings
 from consumers.engine.connections import read_secret
 
@@ -59,6 +59,7 @@ def make_consumer(settings: Settings, group: str | None, **overrides: Any) -> An
 
 def make_producer(settings: Settings, **overrides: Any) -> Any:
     """An idempotent producer: in order a partition, acknowledged by all replicas."""
+    record_writer.install()
     options: dict[str, Any] = {
         "acks": "all",
         "enable_idempotence": True,

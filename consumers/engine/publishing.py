@@ -18,6 +18,7 @@ from kafka.partitioner.default import murmur2
 
 from consumers.engine.config import Settings
 from consumers.engine.kafka_clients import make_producer
+from consumers.engine.record_writer import hand_over
 
 ACK_SECONDS: Final = 60.0  # longer than a broker needs to come back, shorter than for ever
 LEAVING_SECONDS: Final = 5.0  # what is left of that once we are asked to stop
@@ -122,9 +123,7 @@ class Publisher:
         if self._producer is None:
             self._producer = self._make()
         for topic, key, value, headers, timestamp_ms in records:
-            future = self._producer.send(
-                topic, value=value, key=key, headers=headers, timestamp_ms=timestamp_ms
-            )
+            future = hand_over(self._producer, topic, key, value, headers, timestamp_ms)
             future.add_errback(self._failed)
             futures.append(future)
 

@@ -204,7 +204,6 @@ class KafkaServer:
         done = subprocess.run(
             [
                 *_java(class_path, self.data_dir),
-                "-XX:TieredStopAtLevel=1",
                 "kafka.tools.StorageTool",
                 "format",
                 *("-t", cluster_id, "-c", str(config)),
@@ -225,6 +224,8 @@ def _java(class_path: str, data_dir: Path) -> tuple[str, ...]:
         class_path,
         "--enable-native-access=ALL-UNNAMED",
         "-XX:+UseG1GC",
+        # It lives for minutes: the second compiler would cost as much as all the records.
+        "-XX:TieredStopAtLevel=1",
         "-Dlog4j2.StatusLogger.level=OFF",  # it looks for a configuration that we do not use
         f"-Dlog4j.configuration=file:{data_dir / 'log4j.properties'}",
     )

@@ -50,6 +50,7 @@ class Client:
         self.is_closed = False
         self._refuses = refuses
         self._sender = self
+        self._closed = True  # every record takes the client's own way, through `send`
 
     def send(self, *_: Any, **__: Any) -> Future:
         if self._refuses is not None and self.futures:
