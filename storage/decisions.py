@@ -223,14 +223,14 @@ class Decisions:
         self, connection: Connection, written: Callable[[Written], None] = lambda _: None
     ) -> None:
         """Write all of it but the messages; `written` hears of each part that stands."""
-        changed = [
-            order.escrow
+        changes = [
+            (before, order.escrow)
             for order_id, order in self._orders.items()
-            if order.escrow is not self._before[order_id]
+            if order.escrow is not (before := self._before[order_id])
         ]
-        update_orders(connection, changed)
+        update_orders(connection, changes)
         written("orders")
-        add_deltas(connection, [(self._before[row.order_id], row) for row in changed])
+        add_deltas(connection, changes)
         written("totals")
         self._write_history(connection)
         written("history")

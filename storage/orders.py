@@ -25,7 +25,7 @@ from escrow.state import (
 from schemas.door import Fact
 from schemas.refund_requests import EvidenceSubmitted
 from storage.facts import FACT_COLUMNS, fact_from_row
-from storage.rows import execute, fetch, update_rows
+from storage.rows import execute, fetch, update_columns
 from storage.tables import escrows
 
 _COLUMNS: Final = Escrow._fields
@@ -123,9 +123,18 @@ def load_payments(connection: Connection, payment_ids: Collection[str]) -> dict[
     return dict(fetch(connection, _PAYMENTS, payment_ids=list(payment_ids)))
 
 
-def update_orders(connection: Connection, rows: Sequence[Escrow]) -> None:
-    """Write back the rows as decided."""
-    update_rows(connection, escrows, _COLUMNS, rows)
+def update_orders(connection: Connection, changes: Sequence[tuple[Escrow, Escrow]]) -> None:
+    """Write back rows (before, after) as decided: only columns in which any of them differs."""
+    if not changes:
+        return
+    before, after = (zip(*rows, strict=True) for rows in zip(*changes, strict=True))
+    columns = {
+        name: new
+        for name, old, new in zip(_COLUMNS, before, after, strict=True)
+        if name == "order_id" or old != new
+    }
+    if len(columns) > 1:
+        update_columns(connection, escrows, columns)
 
 
 def _escrow(row: tuple[Any, ...]) -> Escrow:

@@ -1,10 +1,10 @@
-"""Many rows in one statement: COPY for new ones, COPY and one UPDATE for changed ones.
+"""Many rows in one statement: COPY for new ones, one UPDATE over arrays for changed ones.
 
 The number of statements never depends on the number of rows; nothing here is a record at a time.
 Names and types come from the Core tables.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -54,16 +54,19 @@ def update_rows(
 
     Raises LookupError unless each row was there: a missing one is a bug, never ignored.
     """
-    if not rows:
-        return
-    names = tuple(columns)
-    staged = f"staged_{table.name}"
-    with driver(connection).cursor() as cursor:
-        cursor.execute(_stage_sql(table, staged, names).encode())
-        _copy(connection, _copy_sql(staged, names), _pg_types(table, names), rows)
-        cursor.execute(_update_sql(table, staged, names).encode())
-        if cursor.rowcount != len(rows):
-            raise LookupError(f"{table.name}: {len(rows)} rows to update, {cursor.rowcount} there")
+    if rows:
+        update_columns(connection, table, dict(zip(columns, zip(*rows, strict=True), strict=True)))
+
+
+def update_columns(
+    connection: Connection, table: Table, columns: Mapping[str, Sequence[Any]]
+) -> None:
+    """The same, given column by column: all of one length, the key's columns first."""
+    values = [list(column) for column in columns.values()]
+    parameters = dict(zip(columns, values, strict=True))
+    there = execute(connection, _update_sql(table, tuple(columns)), **parameters)
+    if there != len(values[0]):
+        raise LookupError(f"{table.name}: {len(values[0])} rows to update, {there} there")
 
 
 def fetch(connection: Connection, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
@@ -99,23 +102,15 @@ def _copy_sql(target: str, names: tuple[str, ...]) -> str:
 
 
 @cache
-def _stage_sql(table: Table, staged: str, names: tuple[str, ...]) -> str:
-    """Made once a connection, emptied at each commit; holds only the columns in question."""
-    types = _pg_types(table, names)
-    columns = ", ".join(
-        f'"{name}" {kind}' + (' COLLATE "C"' if kind == "text" else "")
-        for name, kind in zip(names, types, strict=True)
-    )
-    return f"CREATE TEMP TABLE IF NOT EXISTS {staged} ({columns}) ON COMMIT DELETE ROWS"
-
-
-@cache
-def _update_sql(table: Table, staged: str, names: tuple[str, ...]) -> str:
+def _update_sql(table: Table, names: tuple[str, ...]) -> str:
     keys = [column.name for column in table.primary_key.columns]
     assert list(names[: len(keys)]) == keys, f"{table.name}: the key's columns come first"
     sets = ", ".join(f'"{name}" = s."{name}"' for name in names[len(keys) :])
     joins = " AND ".join(f't."{key}" = s."{key}"' for key in keys)
-    return f"UPDATE {table.name} t SET {sets} FROM {staged} s WHERE {joins}"  # noqa: S608  our own names
+    types = zip(names, _pg_types(table, names), strict=True)
+    given = ", ".join(f"%({name})b::{kind}[]" for name, kind in types)
+    rows = f"unnest({given}) AS s({_listed(names)})"
+    return f"UPDATE {table.name} t SET {sets} FROM {rows} WHERE {joins}"  # noqa: S608  our own names
 
 
 def _listed(names: Iterable[str]) -> str:
