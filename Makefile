@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras --quiet \
 	--custom-compile-command 'make lock'
 
-.PHONY: install demo up test test-unit debian coverage mutation lint format clean lock chaos chaos-quick chaos-report
+.PHONY: install demo up test test-unit debian coverage mutation lint format clean lock chaos chaos-quick chaos-report bench
 .DEFAULT_GOAL := install
 
 install: .venv/.dev
@@ -62,6 +62,10 @@ chaos-report: install
 # The rules, line and branch, by the tests that are about them alone (tests/unit/rules and its neighbours).
 coverage: install
 	$(BIN)/python -m pytest -q --cov=escrow --cov-branch --cov-report=term --cov-fail-under=100 $(RULES_TESTS)
+
+# Ten minutes on a machine that does nothing else; ARGS=--quick takes two.
+bench: install
+	@$(BIN)/python -m bench $(ARGS)
 
 lint: install
 	$(BIN)/ruff check .

@@ -1,27 +1,32 @@
-"""One trial: a fresh stack, a burst of facts, processes that work it off, and what each cost.
+"""One burst: ready programs, a warm-up, then facts as fast as the generator can, worked off.
 
-The clock runs from the first fact sent to the last result seen; the generator is part of it.
+The clock runs from the first fact sent to the last result seen. A trial is only returned for a
+right result: its `check` has passed.
 """
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
 
-import psutil
-from sqlalchemy import create_engine, text
+from bench.load import Generator
+from bench.place import Place
+from ops.local.traffic import PLAIN_FACTS
 
-from consumers.engine.admin import apply_topics
-from consumers.engine.config import Settings, load_settings
-from ops.local.processes import Program, Supervisor
-from ops.local.stack import Stack
-from ops.local.traffic import plain, publish
-from storage.migrate import upgrade
+LIMIT_SECONDS: Final = 240
+LOOK_SECONDS: Final = 0.05
+WARM_UP: Final = "warm"
 
-LIMIT_SECONDS = 300
+
+class System(NamedTuple):
+    """What can be put to the trial: its programs, and how to see how far it is."""
+
+    name: str
+    programs: Mapping[str, tuple[str, ...]]
+    prepare: Callable[[Place], None]  # before its programs start
+    is_ready: Callable[[Place], bool]
+    is_done: Callable[[Place, int], bool]  # with so many orders altogether
+    check: Callable[[Place, int], None]  # raises unless the result of so many orders is right
 
 
 class Trial(NamedTuple):
@@ -38,99 +43,49 @@ class Trial(NamedTuple):
         """Facts a second."""
         return self.facts / self.seconds
 
-
-class Place(NamedTuple):
-    """Where a trial runs."""
-
-    settings: Settings
-    supervisor: Supervisor
-    stack: Stack
+    @property
+    def cpu_us(self) -> dict[str, float]:
+        """CPU microseconds a fact of each process and server."""
+        return {who: 1e6 * seconds / self.facts for who, seconds in self.cpu_seconds.items()}
 
 
-@contextmanager
-def place() -> Iterator[Place]:
-    """A fresh Kafka and PostgreSQL with topics and tables, gone afterwards."""
-    with TemporaryDirectory(prefix="escrow-bench-") as folder, Stack() as stack:
-        settings = load_settings(
-            kafka={"bootstrap_servers": stack.bootstrap_servers},
-            database={"url": stack.database_url},
-        )
-        upgrade(stack.database_url)
-        apply_topics(settings)
-        with Supervisor(Path(folder), env={**stack.environment}) as supervisor:
-            yield Place(settings, supervisor, stack)
+def start(where: Place, system: System, warm_up: int) -> None:
+    """Start the system and let it work off `warm_up` orders: nothing is measured cold."""
+    system.prepare(where)
+    where.start(system.programs)
+    wait(where, lambda: system.is_ready(where))
+    if warm_up:
+        with Generator(environment(where), warm_up, WARM_UP) as generator:
+            generator.go()
+            generator.finish()
+        wait(where, lambda: system.is_done(where, warm_up))
 
 
-def run_trial(
-    where: Place,
-    programs: Mapping[str, tuple[str, ...]],
-    orders: int,
-    ready: Callable[[], bool],
-    done: Callable[[], bool],
-) -> Trial:
-    """Start the programs, send the burst when all are ready, and wait until it is worked off."""
-    records = list(plain(orders))
-    for name, command in programs.items():
-        where.supervisor.start(Program(name=name, command=command))
-    _wait(ready, where)
-    wal = _wal(where)
-    before = _cpu(where, programs)
-    began = time.perf_counter()
-    publish(records, where.settings)
-    _wait(done, where)
-    seconds = time.perf_counter() - began
-    after = _cpu(where, programs)
-    cpu = {name: after[name] - before.get(name, 0.0) for name in after}
-    memory = {
-        name: psutil.Process(where.supervisor.child(name).pid).memory_info().rss / 1e6
-        for name in programs
-        if name not in where.supervisor.exited
-    }
-    return Trial(len(records), seconds, cpu, memory, _wal(where) - wal)
+def burst(where: Place, system: System, orders: int, before: int, prefix: str = "burst") -> Trial:
+    """Work off a burst of `orders`; `before` orders were worked off already."""
+    with Generator(environment(where), orders, prefix) as generator:
+        wal, cpu = where.wal(), where.cpu_seconds()
+        generator.go()
+        sent = generator.finish()
+        wait(where, lambda: system.is_done(where, before + orders))
+        seconds = time.monotonic() - sent.began_ns / 1e9
+    spent = {name: used - cpu.get(name, 0.0) for name, used in where.cpu_seconds().items()}
+    spent["generator"] = sent.cpu_seconds
+    trial = Trial(PLAIN_FACTS * orders, seconds, spent, where.rss_mb(), where.wal() - wal)
+    system.check(where, before + orders)
+    return trial
 
 
-def query(where: Place, sql: str) -> list[tuple[object, ...]]:
-    """Ask the trial's database."""
-    engine = create_engine(where.settings.database.connection_url)
-    try:
-        with engine.connect() as connection:
-            return [tuple(row) for row in connection.execute(text(sql))]
-    finally:
-        engine.dispose()
-
-
-def _wait(condition: Callable[[], bool], where: Place) -> None:
+def wait(where: Place, condition: Callable[[], bool]) -> None:
+    """Look until it is so; a program that has ended, or too long a time, is an error."""
     until = time.monotonic() + LIMIT_SECONDS
     while not condition():
-        failed = {name: code for name, code in where.supervisor.exited.items() if code}
-        if failed:
-            name = next(iter(failed))
-            log = where.supervisor.log_path(name).read_text()[-2_000:]
-            raise RuntimeError(f"{name} ended with {failed[name]}:\n{log}")
+        where.fail_if_ended()
         if time.monotonic() > until:
             raise TimeoutError(f"not done within {LIMIT_SECONDS} s")
-        time.sleep(0.02)
+        time.sleep(LOOK_SECONDS)
 
 
-def _wal(where: Place) -> int:
-    ((lsn,),) = query(where, "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint")
-    assert isinstance(lsn, int)
-    return lsn
-
-
-def _cpu(where: Place, programs: Mapping[str, tuple[str, ...]]) -> dict[str, float]:
-    """CPU seconds so far of each program, the servers and the generator (this process)."""
-    seconds = {"generator": sum(os.times()[:2])}
-    pids = {name: where.supervisor.child(name).pid for name in programs}
-    if where.stack.kafka is not None and where.stack.kafka.pid is not None:
-        pids["kafka"] = where.stack.kafka.pid
-    if where.stack.postgres is not None and where.stack.postgres.pid is not None:
-        pids["postgres"] = where.stack.postgres.pid
-    for name, pid in pids.items():
-        try:
-            process = psutil.Process(pid)
-            family = [process, *process.children(recursive=True)]
-            seconds[name] = sum(sum(p.cpu_times()[:2]) for p in family if p.is_running())
-        except psutil.NoSuchProcess:
-            continue
-    return seconds
+def environment(where: Place) -> dict[str, str]:
+    """What a process needs to find the trial's servers."""
+    return {**os.environ, **where.environment}

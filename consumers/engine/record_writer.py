@@ -88,8 +88,7 @@ def append(
         _varint(len(headers)),
     ]
     for name, content in headers:
-        size = -1 if content is None else len(content)
-        parts += (_name(name), _varint(size), content or b"")
+        parts += (_name(name), _varint(-1 if content is None else len(content)), content or b"")
     record = b"".join(parts)
     size = _varint(len(record))
     bytes_needed = len(size) + len(record)

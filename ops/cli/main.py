@@ -4,6 +4,7 @@ import typer
 
 from ops.cli import (
     audit,
+    bench,
     commands,
     dlq,
     facts,
@@ -49,6 +50,7 @@ app.add_typer(ledger.app, name="ledger", rich_help_panel=LOOK)
 app.command(rich_help_panel=LOOK)(simulate.simulate)
 app.command(rich_help_panel=LOOK)(rebuild.rebuild)
 app.command(rich_help_panel=LOOK)(reconcile.reconcile)
+app.command(rich_help_panel=LOOK)(bench.bench)
 app.add_typer(dlq.app, name="dlq", rich_help_panel=ACT)
 app.add_typer(commands.app, name="commands", rich_help_panel=ACT)
 app.add_typer(positions.app, name="positions", rich_help_panel=ACT)

