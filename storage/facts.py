@@ -4,6 +4,7 @@ What becomes of a parked fact later is a row of its own.
 """
 
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final, NamedTuple, cast
 
@@ -48,6 +49,7 @@ class Known(NamedTuple):
         return sha256(self.salt + fact.text.encode()).digest() == self.text_digest
 
 
+@lru_cache(maxsize=8_192)  # a batch asks twice: once for all, once in turn
 def identity_key(source: str, id_: str) -> bytes:
     """16 bytes of SHA-256 over source and id: the key of the identities."""
     return sha256(f"{source}\n{id_}".encode()).digest()[:16]

@@ -62,7 +62,7 @@ class KafkaSettings(Section):
     ssl_key_password_file: Path | None = None
     # Short on purpose: a killed worker holds its partitions for so long, and the fence in the
     # database makes an early takeover harmless.
-    session_timeout_ms: Milliseconds = 8_000
+    session_timeout_ms: Milliseconds = 6_000
     heartbeat_interval_ms: Milliseconds = 2_000
     max_poll_interval_ms: Milliseconds = 120_000
     request_timeout_ms: Milliseconds = 30_000

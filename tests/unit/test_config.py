@@ -56,7 +56,7 @@ def test_without_a_word_it_is_local_on_loopback_with_the_producers_clock() -> No
     settings = load_settings()
     assert settings.profile == "local"
     assert settings.kafka.bootstrap_servers == "127.0.0.1:9092"
-    assert settings.kafka.session_timeout_ms == 8_000
+    assert settings.kafka.session_timeout_ms == 6_000
     assert settings.timestamp_type == "CreateTime"
     assert settings.metrics_port is None
 
@@ -95,7 +95,7 @@ def test_one_underscore_is_the_likeliest_mistake_and_is_named(given: Callable[..
         ("KAFKA__NO_SUCH", "1", "ESCROW_KAFKA__NO_SUCH: no such setting"),
         ("KAFKA__SESSION_TIMEOUT_MS", "soon", "ESCROW_KAFKA__SESSION_TIMEOUT_MS: "),
         ("KAFKA__HEARTBEAT_INTERVAL_MS", "3000", "at most a third of session_timeout_ms"),
-        ("KAFKA__MAX_POLL_INTERVAL_MS", "7000", "not below session_timeout_ms"),
+        ("KAFKA__MAX_POLL_INTERVAL_MS", "5000", "not below session_timeout_ms"),
         ("KAFKA__SSL_CERTFILE", "cert.pem", "ssl_certfile and ssl_keyfile belong together"),
         ("KAFKA__GROUP_PREFIX", "a b", "ESCROW_KAFKA__GROUP_PREFIX: "),
         ("DATABASE__URL", "postgresql://127.0.0.1/escrow", "expected postgresql+psycopg://"),
