@@ -10,6 +10,7 @@ from sqlalchemy import text
 from consumers.engine.batch import Job, run_batch
 from consumers.engine.records import Chunk
 from ops.local.traffic import PLAIN_FACTS, plain
+from schemas.door import Record
 from storage.engine import Connection, stage_engine
 from storage.positions import take_epoch
 from tests.integration.sending import CLUSTER
@@ -31,7 +32,7 @@ def wal(connection: Connection) -> tuple[int, int]:
 
 def test_wal_of_a_fact_stays_what_it_is(database_url: str) -> None:
     engine = stage_engine(database_url)
-    topics = defaultdict(list)
+    topics: defaultdict[str, list[Record]] = defaultdict(list)
     for record in plain(ORDERS):
         topics[record.topic].append(record._replace(offset=len(topics[record.topic])))
     with engine.connect() as connection:
