@@ -25,7 +25,7 @@ from escrow.state import (
 from schemas.door import Fact
 from schemas.refund_requests import EvidenceSubmitted
 from storage.facts import FACT_COLUMNS, fact_from_row
-from storage.rows import execute, fetch, update_columns
+from storage.rows import execute, fetch, update_rows
 from storage.tables import escrows
 
 _COLUMNS: Final = Escrow._fields
@@ -134,7 +134,8 @@ def update_orders(connection: Connection, changes: Sequence[tuple[Escrow, Escrow
         if name == "order_id" or old != new
     }
     if len(columns) > 1:
-        update_columns(connection, escrows, columns)
+        rows = list(zip(*columns.values(), strict=True))
+        update_rows(connection, escrows, list(columns), rows)
 
 
 def _escrow(row: tuple[Any, ...]) -> Escrow:

@@ -4,7 +4,7 @@ The number of statements never depends on the number of rows; nothing here is a 
 Names and types come from the Core tables.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -54,19 +54,14 @@ def update_rows(
 
     Raises LookupError unless each row was there: a missing one is a bug, never ignored.
     """
-    if rows:
-        update_columns(connection, table, dict(zip(columns, zip(*rows, strict=True), strict=True)))
-
-
-def update_columns(
-    connection: Connection, table: Table, columns: Mapping[str, Sequence[Any]]
-) -> None:
-    """The same, given column by column: all of one length, the key's columns first."""
-    values = [list(column) for column in columns.values()]
-    parameters = dict(zip(columns, values, strict=True))
-    there = execute(connection, _update_sql(table, tuple(columns)), **parameters)
-    if there != len(values[0]):
-        raise LookupError(f"{table.name}: {len(values[0])} rows to update, {there} there")
+    if not rows:
+        return
+    names = tuple(columns)
+    values = (list(column) for column in zip(*rows, strict=True))
+    parameters = dict(zip(names, values, strict=True))
+    there = execute(connection, _update_sql(table, names), **parameters)
+    if there != len(rows):
+        raise LookupError(f"{table.name}: {len(rows)} rows to update, {there} there")
 
 
 def fetch(connection: Connection, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
