@@ -125,6 +125,10 @@ SELECT stage, topic, partition, cluster_id, from_offset, to_offset, operator_id,
 FROM position_moves WHERE stage = %(stage)b ORDER BY move_no DESC LIMIT 20
 """
 
+_PROGRESS: Final = """
+SELECT coalesce(sum(next_offset), 0)::bigint FROM consumer_positions WHERE stage = %(stage)b
+"""
+
 _NOW: Final = "SELECT coalesce(max(t_max), -1) FROM consumer_positions"
 
 
@@ -188,6 +192,11 @@ def put(connection: Connection, move: Move) -> None:
 def moves(connection: Connection, stage: str) -> list[MoveRow]:
     """The last twenty times that an operator moved a position of this stage, newest first."""
     return [MoveRow(*row) for row in fetch(connection, _MOVES, stage=stage)]
+
+
+def progress(connection: Connection, stage: str) -> int:
+    """A number that grows whenever this stage commits a batch."""
+    return int(fetch(connection, _PROGRESS, stage=stage)[0][0])
 
 
 def decided_until(connection: Connection) -> int:

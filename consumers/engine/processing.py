@@ -6,7 +6,7 @@ never takes its neighbours along.
 
 import time
 import traceback
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 
 from consumers.engine import metrics
-from consumers.engine.batch import Fenced, Job, Place, run_batch
+from consumers.engine.batch import Ending, Fenced, Job, Place, run_batch
 from consumers.engine.records import Chunk, Partition
 from consumers.engine.trail import new_trail
 from storage.engine import Connection, DatabaseError, Remedy, remedy, said
@@ -60,13 +60,14 @@ class Processor:
         self._not_storable: set[Place] = set()
         self._not_storable_at: deque[float] = deque()
 
-    def process(self, chunk: Chunk) -> None:
-        """Decide the chunk, in as many transactions as it takes.
+    def process(self, chunk: Chunk) -> Counter[Ending]:
+        """Decide the chunk, in as many transactions as it takes; what became of its records.
 
         Raises Unknown when the positions must be read anew, Halt when only a person can help.
         """
         waiting = [chunk]
         tries = 0
+        endings: Counter[Ending] = Counter()
         while waiting:
             chunk = waiting.pop()
             gone = chunk.ends.keys() - self._positions.keys()
@@ -75,7 +76,7 @@ class Processor:
             if not chunk.ends:
                 continue
             try:
-                self._run(chunk)
+                endings += self._run(chunk)
                 tries = 0
             except Fenced as fenced:
                 log.warning("partitions taken over", lost=sorted(fenced.lost))
@@ -85,8 +86,9 @@ class Processor:
             except DatabaseError as error:
                 tries += 1
                 waiting.extend(self._after(error, chunk, tries))
+        return endings
 
-    def _run(self, chunk: Chunk) -> None:
+    def _run(self, chunk: Chunk) -> Counter[Ending]:
         began = time.monotonic()
         trail = new_trail(self._job.stage)
         not_storable = frozenset(self._not_storable)
@@ -107,6 +109,7 @@ class Processor:
         if trail is not None:
             trail.say()
         self._not_storable.clear()
+        return endings
 
     def _after(self, error: Exception, chunk: Chunk, tries: int) -> list[Chunk]:
         """What to try next, last first, after the database has refused a chunk."""

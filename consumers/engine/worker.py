@@ -4,13 +4,13 @@ The truth about positions is in the database; what is committed to Kafka only se
 """
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from threading import Event
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from kafka import TopicPartition
-from kafka.errors import KafkaError, NoOffsetForPartitionError
+from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
 from consumers.engine import metrics
@@ -18,11 +18,13 @@ from consumers.engine.assignment import Noted, Unread, adopt, is_new, let_flow, 
 from consumers.engine.batch import Job
 from consumers.engine.config import Settings
 from consumers.engine.crash import crash_point
+from consumers.engine.giving_way import give_way
 from consumers.engine.health import HEALTH
 from consumers.engine.kafka_clients import cluster_id_of, make_consumer
 from consumers.engine.pace import Pace
+from consumers.engine.polling import poll
 from consumers.engine.processing import Processor, Stopped, Unknown
-from consumers.engine.records import Chunk, Partition, polled_records
+from consumers.engine.records import Chunk, Partition
 from consumers.engine.stage import Stage
 from schemas.door import Record
 from schemas.trust import SourceRules
@@ -133,7 +135,8 @@ class _Session:
         job = Job(self._stage.name, self._cluster_id, self._trust)
         processor = Processor(connection, job, self._positions, self._before_retry)
         while not self._stop.is_set():
-            records = self._poll()
+            limit = self._pace.records
+            records = poll(self._consumer, POLL_MS, limit, self._settings.batch.bytes_max)
             if records:
                 crash_point("worker.polled")
             changed = self._rebalance(connection)
@@ -142,38 +145,18 @@ class _Session:
             if chunk.ends:
                 crash_point("worker.deciding")
                 began = time.monotonic()
-                processor.process(chunk)
+                endings = processor.process(chunk)
                 crash_point("worker.decided")
                 self._moved_at = time.monotonic()
                 self._pace.took(len(chunk.records), self._moved_at - began)
+                if give_way(connection, endings, self._stop):
+                    self._pace.slow_down()
             if len(self._positions) < owned:
                 raise Rejoin("another worker has taken partitions over")
             self._commit()
             self._watch(connection)
             HEALTH.turned(worked=not self._positions)  # else Kafka's answer to our commit says so
         self._commit(last=True)
-
-    def _poll(self) -> list[Record]:
-        """Records in offset order a partition: few when idle, up to the limits when behind."""
-        records_max, bytes_max = self._pace.records, self._settings.batch.bytes_max
-        polled = self._poll_once(POLL_MS, records_max)
-        records = polled_records(polled)
-        size = sum(len(record.value or b"") for record in records)
-        while polled and len(records) < records_max and size < bytes_max:
-            polled = self._poll_once(0, records_max - len(records))
-            more = polled_records(polled)
-            records += more
-            size += sum(len(record.value or b"") for record in more)
-        return records
-
-    def _poll_once(self, timeout_ms: int, records_max: int) -> Mapping[TopicPartition, list[Any]]:
-        try:
-            polled: Mapping[TopicPartition, list[Any]] = self._consumer.poll(
-                timeout_ms=timeout_ms, max_records=records_max
-            )
-        except NoOffsetForPartitionError:  # assigned a moment ago, not parked yet: ask again
-            return {}
-        return polled
 
     def _rebalance(self, connection: Connection) -> set[Partition]:
         """Forget what is gone; become the one writer of what is new, then let it flow.
