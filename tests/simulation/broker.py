@@ -356,6 +356,7 @@ class Producer:
     def __init__(self, broker: Broker, actor: Actor) -> None:
         self.broker, self.actor = broker, actor
         self._sender = self
+        self._closed = True  # every record takes the client's own way, through `send`
         self._open: list[tuple[Future, tuple[Any, ...]]] = []
         self._is_closed = False
 

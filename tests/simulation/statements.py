@@ -109,6 +109,12 @@ def _read_positions(server: Server, tx: Tx, _sql: str, p: dict[str, Any]) -> Ans
     return _rows([_pick(rows[key], _POSITION) for key in sorted(rows) if key[0] == p["stage"]])
 
 
+@answers(positions._PROGRESS)
+def _progress(server: Server, tx: Tx, _sql: str, p: dict[str, Any]) -> Answer:
+    rows = server.seen(tx, "consumer_positions")
+    return _rows([(sum(row["next_offset"] for key, row in rows.items() if key[0] == p["stage"]),)])
+
+
 @answers(positions._NOW)
 def _decided_until(server: Server, tx: Tx, _sql: str, _p: dict[str, Any]) -> Answer:
     rows = server.seen(tx, "consumer_positions").values()
