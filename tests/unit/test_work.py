@@ -14,7 +14,7 @@ from schemas.door import Fact, decode
 
 ORDERS = 200
 DECODE_CALLS_MAX = 60  # a fact
-ARRIVE_CALLS_MAX = 62
+ARRIVE_CALLS_MAX = 51
 
 
 def calls(work: Callable[[], object]) -> int:
