@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras --quiet \
 	--custom-compile-command 'make lock'
 
-.PHONY: install demo up test test-unit debian coverage mutation lint format clean lock chaos chaos-quick chaos-report bench
+.PHONY: install demo up test test-unit debian coverage mutation lint format clean lock chaos chaos-quick chaos-report bench screenshots
 .DEFAULT_GOAL := install
 
 install: .venv/.dev
@@ -52,6 +52,10 @@ test-unit: install
 # Long, can be stopped at any time: every round adds itself to tests/chaos/ledger.jsonl. HOURS=1
 chaos: install
 	@$(BIN)/python -m tests.chaos long --hours $(or $(HOURS),1)
+
+# The pictures in docs/console; needs Chromium.
+screenshots: install
+	@$(BIN)/python -m tests.acceptance.screenshots
 
 chaos-quick: install
 	@$(BIN)/python -m tests.chaos quick $(ARGS)
