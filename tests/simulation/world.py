@@ -7,7 +7,7 @@ again what dies. At rest means: nothing waits that could go on.
 from collections import Counter
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Final
+from typing import Final, NamedTuple
 
 from kafka.structs import TopicPartition
 
@@ -39,6 +39,14 @@ _SETTINGS: Final = SimpleNamespace(
 )
 
 
+class Cut(NamedTuple):
+    """A log that lost its end: what it was, and under which epoch it was read then."""
+
+    log: Log
+    before: list[Entry | None]
+    epoch: int
+
+
 class World:
     """Made of a plan; `run` once."""
 
@@ -64,7 +72,7 @@ class World:
         self.halted: dict[str, str] = {}  # stage → why
         self.restarts: Counter[str] = Counter()
         self.truncated: dict[TopicPartition, int] = {}  # and how often that was probed
-        self.cuts: list[tuple[Log, int, list[Entry | None]]] = []
+        self.cuts: list[Cut] = []
         self._fed = 0
         self._bodies: dict[str, Callable[[Actor], None]] = {
             "relay": lambda actor: run_relay(self.settings, actor.stop),  # type: ignore[arg-type]
@@ -169,9 +177,7 @@ class World:
         """The log loses its end; every client notices that the broker was away."""
         stage = STAGE_OF[log.where.topic]
         row = self.server.tables["consumer_positions"].rows[stage, *log.where]
-        last, after = row["last_offset"], row["next_offset"]
-        read = [None if last is None else log.entries[last]] + [None] * (after - (last or 0) - 1)
-        self.cuts.append((log, last or 0, read))
+        self.cuts.append(Cut(log, list(log.entries), row["epoch"]))
         del log.entries[keep:]
         self.truncated[log.where] = 0
         for group in self.broker.groups.values():

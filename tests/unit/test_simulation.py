@@ -59,15 +59,15 @@ def test_a_planted_bug_is_found_shrunk_and_can_be_run_again() -> None:
         env={VARIABLE: "offset outside the transaction"},
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
-    found = re.search(r"seed (\d+), commit \S+: I\d+: ", done.stdout)
+    found = re.search(r"seed (\d+), commit \S+: (I\d+):", done.stdout)
     assert found is not None, done.stdout
     assert f"again: python -m tests.simulation --seed {found[1]} --count 1\n" in done.stdout
     needs = re.search(r"needs: (\d+) of (\d+) facts, .*\n  alone: python (.+)\n", done.stdout)
     assert needs is not None
-    assert int(needs[1]) <= 3 < int(needs[2])
+    assert int(needs[1]) <= int(needs[2]) // 2
     again = shlex.split(needs[3])
     done = subprocess.run(
         [sys.executable, "-c", PLANTED, *again[2:]], check=False, cwd=ROOT, capture_output=True,
         text=True, env={VARIABLE: "offset outside the transaction"},
     )  # fmt: skip
-    assert re.match(r"I\d+: ", done.stdout)
+    assert done.stdout.startswith(f"{found[2]}: ")
