@@ -5,10 +5,12 @@ import random
 import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from sqlalchemy import NullPool, create_engine, text
+from typing_extensions import override
+from xdist.scheduler import LoadScopeScheduling
 
 from ops.local.progress import Report, shown
 from ops.local.stack import Stack
@@ -16,6 +18,7 @@ from tests.servers import Servers
 
 FOLDERS: Final = ("unit", "integration", "acceptance")  # the order in which they run
 SEED: Final = int(os.environ.get("ESCROW_TEST_SEED") or random.SystemRandom().randrange(2**32))
+os.environ["ESCROW_TEST_SEED"] = str(SEED)  # workers of one run share it
 
 
 def pytest_report_header() -> str:
@@ -30,6 +33,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         item.add_marker(FOLDERS[folder(item)])
     items.sort(key=folder)  # stable: within a folder the order stays
+
+
+class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # it comes without types
+    """A file's tests stay together; unit tests all do, because some ask what the others have reached."""
+
+    @override
+    def _split_scope(self, nodeid: str) -> str:
+        return "tests/unit" if nodeid.startswith("tests/unit/") else nodeid.split("::", 1)[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    return ByFile(config, log)
 
 
 @pytest.fixture
