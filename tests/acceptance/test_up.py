@@ -20,7 +20,7 @@ from ops.local.traffic import Knobs, publish, stories
 from schemas.facts import STAGE_TOPICS
 from tests.acceptance.running import START_SECONDS, Running, is_open
 
-PROGRAMS = {*STAGE_TOPICS, "relay", "ticker", "gateway", "web", "metrics"}
+PROGRAMS = {*STAGE_TOPICS, "relay", "ticker", "gateway", "web", "metrics", "views"}
 pytestmark = pytest.mark.timeout(400)
 Starter = Callable[..., Running]
 

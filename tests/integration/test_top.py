@@ -4,6 +4,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import termios
@@ -42,7 +43,8 @@ class Terminal:
 
 
 def _take_the_terminal() -> None:
-    """So that Ctrl-C is a signal, as it is for a person."""
+    """So that Ctrl-C is a signal, as it is for a person, also where these tests run in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
