@@ -258,7 +258,7 @@ class _Session:
         where_ours(self._consumer.resume, still)
 
     def _watch(self, connection: Connection) -> None:
-        """Behind, yet not moving: rebuild the client, loudly, whoever's fault it is."""
+        """Behind, or never taken by anybody, yet not moving: rebuild the client, loudly."""
         if time.monotonic() - self._moved_at < STUCK_SECONDS:
             return
         self._moved_at = time.monotonic()
@@ -269,7 +269,7 @@ class _Session:
         for where, end in ends.items():
             stand = stands.get((where.topic, where.partition))
             mine = self._positions.get((where.topic, where.partition))
-            behind = end > (0 if stand is None else stand.next_offset)
+            behind = stand is None or end > stand.next_offset
             if behind and (mine is not None or not self._positions):
                 log.error("stuck", topic=where.topic, partition=where.partition, end=end)
                 raise Rejoin("records wait, but none come")

@@ -1,5 +1,7 @@
 """What was polled of a partition before it was adopted is not used: the seek brings it again."""
 
+import time
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -8,7 +10,7 @@ from kafka import TopicPartition
 from consumers.engine.assignment import Noted, Unread
 from consumers.engine.processing import Halt
 from consumers.engine.records import record_digest
-from consumers.engine.worker import _Session
+from consumers.engine.worker import Rejoin, _Session
 from consumers.stages import STAGES
 from schemas.door import Record
 from storage.positions import Position
@@ -85,3 +87,32 @@ def test_the_last_record_read_again_is_compared_with_its_headers() -> None:
         made._chunk([read._replace(headers=(("ce_id", b"2"),))], set())
     made._unchecked = {("t", 0): Unread(4, record_digest(read))}
     assert [r.offset for r in made._chunk([read, record(5)], set()).records] == [5]
+
+
+class Topic(Client):
+    """A client that knows an empty topic of one partition, and was assigned nothing of it."""
+
+    def partitions_for_topic(self, topic: str) -> set[int]:
+        return {0}
+
+    def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(partitions, 0)
+
+
+class Database:
+    def begin(self) -> Any:
+        return nullcontext()
+
+
+@pytest.mark.parametrize("is_taken", [False, True])
+def test_a_partition_that_nobody_has_ever_taken_is_not_waited_for_in_vain(
+    monkeypatch: pytest.MonkeyPatch, is_taken: bool
+) -> None:
+    """A client that assigned itself nothing reads nothing, and on an empty topic nobody is behind."""
+    made = session()
+    made._consumer, made._positions, made._moved_at = Topic(), {}, time.monotonic() - 60
+    topic = made._stage.topic
+    stands = [Position(topic, 0, "c", 3, 0, None, None)] if is_taken else []
+    monkeypatch.setattr("consumers.engine.worker.rows.read", lambda *_: stands)
+    with nullcontext() if is_taken else pytest.raises(Rejoin):
+        made._watch(Database())
