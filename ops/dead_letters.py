@@ -42,11 +42,16 @@ def place_of(letter: LetterRow) -> str:
     return f"{topic}/{letter.partition}/{letter.offset}"
 
 
+def topic_in_full(topic: str) -> str:
+    """`escrow.payments.v1` for payments; any other name as it is."""
+    in_full = f"escrow.{topic}.v1"
+    return in_full if in_full in TOPIC_NAMES else topic
+
+
 def parse_place(text: str) -> tuple[str, int, int]:
     """The place of a record, its topic in short or in full. Raises ValueError."""
     topic, partition, offset = text.rsplit("/", 2)
-    in_full = f"escrow.{topic}.v1"
-    return in_full if in_full in TOPIC_NAMES else topic, int(partition), int(offset)
+    return topic_in_full(topic), int(partition), int(offset)
 
 
 def find_originals(

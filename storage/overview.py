@@ -17,30 +17,10 @@ AGES_MS: Final = (HOUR_MS, DAY_MS, 3 * DAY_MS, 10 * DAY_MS, 30 * DAY_MS)
 COUNT_MS_MAX: Final = 20_000
 
 
-class Money(NamedTuple):
-    """Orders and money in one status and currency, minor units."""
-
-    status: str
-    currency: str
-    orders: int
-    captured: int
-    held: int
-    refunded: int
-    paid_out: int
-    charged_back: int
-    debt: int
-    loss: int
-
-    @property
-    def imbalance(self) -> int:
-        """What was captured and is nowhere: always 0 (RULES 1)."""
-        return self.captured - self.held - self.refunded - self.paid_out - self.charged_back
-
-
 class Figures(NamedTuple):
     """What is cheap to know."""
 
-    money: list[Money]
+    money: list[totals.Total]
     unsent: int
     unsent_since: int | None  # ms UTC, the record's time
     rules_now: int  # ms UTC, the clock that rules know (RULES 4.7)
@@ -105,7 +85,7 @@ _TIMEOUT: Final = f"SET LOCAL statement_timeout = {COUNT_MS_MAX}"
 
 def figures(connection: Snapshot, wall_ms: int, timestamp_type: str) -> Figures:
     """Money by status, the outbox, and the time by which rules judge. Four statements at most."""
-    money = [Money(*row.values()) for row in totals.read(connection)]  # type: ignore[arg-type]
+    money = totals.read_totals(connection)
     now = attention.rules_now(connection, wall_ms, timestamp_type)
     return Figures(money, *attention.unsent(connection), now)
 

@@ -89,6 +89,11 @@ class Total(NamedTuple):
     debt: int
     loss: int
 
+    @property
+    def imbalance(self) -> int:
+        """What was captured and is nowhere: always 0 (RULES 1)."""
+        return self.captured - self.held - self.refunded - self.paid_out - self.charged_back
+
 
 def read_totals(connection: Connection) -> list[Total]:
     """Orders and money by status and currency, deltas that wait included."""

@@ -231,10 +231,9 @@ def _headers(given: list[str]) -> dict[str, str]:
 
 
 def _in_full(topic: str | None) -> str | None:
-    from schemas.topics import TOPIC_NAMES
+    from ops.dead_letters import topic_in_full
 
-    in_full = f"escrow.{topic}.v1"
-    return in_full if in_full in TOPIC_NAMES else topic
+    return None if topic is None else topic_in_full(topic)
 
 
 def _find(connection: Any, place: str) -> Any:

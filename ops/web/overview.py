@@ -18,7 +18,8 @@ from ops.web.history import Column, Look, Wait
 from ops.web.pages import page
 from ops.web.verdict import judge
 from ops.web.words import lower
-from storage.overview import AGES_MS, Counted, Endings, HeldByAge, Money
+from storage.overview import AGES_MS, Counted, Endings, HeldByAge
+from storage.totals import Total
 
 HELD_STATUSES: Final = ("HELD", "DISPUTED", "IN_MEDIATION", "FROZEN")
 STATES: Final = ("PENDING", "ACCEPTED", "SETTLED", "FAILED", "RETURNED")
@@ -77,9 +78,9 @@ def stage_rows(look: Look, columns: tuple[Column, ...], cell: int = _CELL) -> li
     return rows
 
 
-def held_rows(money: list[Money]) -> list[HeldRow]:
+def held_rows(money: list[Total]) -> list[HeldRow]:
     """Held money by currency, the statuses in a fixed order."""
-    by_currency: defaultdict[str, dict[str, Money]] = defaultdict(dict)
+    by_currency: defaultdict[str, dict[str, Total]] = defaultdict(dict)
     for part in money:
         if part.status in HELD_STATUSES:
             by_currency[part.currency][part.status] = part

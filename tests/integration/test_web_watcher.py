@@ -10,7 +10,7 @@ from consumers.engine.config import Settings, load_settings
 from ops.web.app import create_app
 from ops.web.verdict import judge
 from ops.web.watcher import Watcher
-from storage.overview import Money
+from storage.totals import Total
 from tests.integration.filled import Filler, corrupt
 from tests.integration.small_world import a_small_world
 from tests.integration.test_statements import counted
@@ -31,9 +31,9 @@ def test_it_sees_what_is_stored(watcher: Watcher) -> None:
     assert seen.figures is not None
     assert seen.counts is not None
     assert seen.figures.money == [
-        Money("HELD", "EUR", 1, 1000, 1000, 0, 0, 0, 0, 0),
-        Money("RELEASED", "EUR", 1, 1000, 0, 0, 1000, 0, 0, 0),
-        Money("SPLIT", "EUR", 1, 1000, 0, 300, 700, 0, 0, 0),
+        Total("HELD", "EUR", 1, 1000, 1000, 0, 0, 0, 0, 0),
+        Total("RELEASED", "EUR", 1, 1000, 0, 0, 1000, 0, 0, 0),
+        Total("SPLIT", "EUR", 1, 1000, 0, 300, 700, 0, 0, 0),
     ]
     assert [money.imbalance for money in seen.figures.money] == [0, 0, 0]
     counts = seen.counts.counted

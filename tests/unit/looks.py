@@ -9,10 +9,11 @@ from ops.lag import Sample, compare
 from ops.web.history import History
 from ops.web.watcher import Counts, Seen, Watcher
 from storage.attention import Waiting
-from storage.overview import Commands, Counted, Endings, Figures, HeldByAge, Money
+from storage.overview import Commands, Counted, Endings, Figures, HeldByAge
+from storage.totals import Total
 
 NOW: Final = 1_700_000_000_000
-MONEY: Final = Money("HELD", "EUR", 3, 4200, 4200, 0, 0, 0, 0, 0)
+MONEY: Final = Total("HELD", "EUR", 3, 4200, 4200, 0, 0, 0, 0, 0)
 COUNTED: Final = Counted(
     [HeldByAge("HELD", "EUR", 1, 3, 4200)],
     [Endings("HELD", None, False, 3), Endings("SPLIT", "agreement", True, 1)],
