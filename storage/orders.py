@@ -139,9 +139,11 @@ def update_orders(connection: Connection, changes: Sequence[tuple[Escrow, Escrow
 
 
 def _escrow(row: tuple[Any, ...]) -> Escrow:
-    """`loss_minor` is NUMERIC, the one amount that may exceed 2^53-1."""
-    loss = row[_LOSS]
-    return Escrow(*row)._replace(loss_minor=int(loss)) if loss else Escrow(*row)
+    """`loss_minor` is NUMERIC, the one amount that may exceed 2^53-1; here it is an int, 0 too.
+
+    An array of both kinds of number is one that the driver refuses to write.
+    """
+    return Escrow(*row)._replace(loss_minor=int(row[_LOSS]))
 
 
 def _load_children(connection: Connection, orders: dict[str, Order], facts: Iterable[Fact]) -> None:

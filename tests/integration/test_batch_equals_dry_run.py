@@ -19,6 +19,8 @@ from schemas.facts import STAGE_TOPICS
 from storage.engine import stage_engine
 from storage.positions import take_epoch
 from tests.conftest import SEED
+from tests.integration.filled import Filler
+from tests.integration.small_world import said
 from tests.model.generator import CROWD_EVERY, generate
 
 CLUSTER = "test-cluster"
@@ -146,3 +148,31 @@ def test_reading_all_again_changes_nothing(database_url: str) -> None:
     feed(database_url, records, random.Random(seed + 1), 50)
     assert contents(engine) == before, f"seed {seed}"
     engine.dispose()
+
+
+def test_losses_old_and_new_fit_into_one_batch(database_url: str) -> None:
+    """A row without a loss and one that has some must write the same kind of number."""
+    orders = ("o-1", "o-2")
+    taken = [
+        said(
+            "payment.charged_back", order_id, 1 + n, chargeback_id=f"cb-{n}",
+            payment_id=f"p-{order_id}", amount_minor=1500 * n,
+        )
+        for order_id in orders
+        for n in (1, 2)
+    ]  # fmt: skip
+    lost = [
+        said(
+            "payment.chargeback_closed", order_id, 3 + n, chargeback_id=f"cb-{n}", outcome="lost"
+        )
+        for order_id in orders
+        for n in (1, 2)
+    ]  # fmt: skip
+    filler = Filler(database_url)
+    filler.records([said("payment.captured", order_id, 1) for order_id in orders] + taken)
+    filler.records(lost[:1])
+    filler.records(lost[1:])
+    engine = create_engine(database_url)
+    losses = {row["order_id"]: row["loss_minor"] for row in orders_of(engine)}
+    engine.dispose()
+    assert losses == {"o-1": 3500, "o-2": 3500}

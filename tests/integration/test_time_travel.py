@@ -15,6 +15,8 @@ from tests.integration.program import Program
 from tests.integration.small_world import HELD, RELEASED, SPLIT, a_small_world
 from tests.model.generator import generate
 
+MOST_LINES = 100
+
 
 def stored(url: str, order_id: str) -> Dossier | None:
     with snapshot(url) as connection:
@@ -44,7 +46,8 @@ def test_every_past_state_comes_back(database_url: str, number: int) -> None:
     content, _ = generate(seed, orders=2, facts_per_order=16, hostility=0.1)
     filler = Filler(database_url)
     seen: dict[tuple[str, int], Dossier] = {}
-    for record in read_records(content.split(b"\n")):
+    lines = content.split(b"\n")[:MOST_LINES]  # each costs a read of the whole order
+    for record in read_records(lines):
         filler.records([record])
         order_id = (record.key or b"").decode("utf-8", "replace")
         dossier = stored(database_url, order_id) if order_id.isascii() else None
