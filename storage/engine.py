@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Any, Final
 
 from psycopg import Connection as DriverConnection
+from psycopg import DataError as DriverDataError
 from psycopg import Error as DriverError
 from psycopg import OperationalError as DriverOperationalError
 from psycopg.errors import IdleInTransactionSessionTimeout
@@ -136,6 +137,8 @@ def remedy(error: Exception) -> Remedy:
     """Choose by SQLSTATE; whatever is not named stops the stage."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     sqlstate = getattr(cause, "sqlstate", None)
+    if sqlstate is None and isinstance(cause, DriverDataError):
+        return Remedy.BISECT  # the driver could not write a value: nothing was sent
     if sqlstate is None or sqlstate.startswith("08") or sqlstate in _CONNECTION_ENDED:
         return Remedy.UNKNOWN
     if sqlstate == "57014":
