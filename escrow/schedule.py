@@ -6,6 +6,8 @@ from typing import NamedTuple
 from escrow.policy import policy_of
 from escrow.rules.refund_requests import mediation_eligible_at
 from escrow.state import Escrow, Waiting
+from schemas.deadlines import DeadlineReached
+from schemas.door import Fact
 from schemas.mediation_rulings import RulingIssued
 
 
@@ -31,6 +33,16 @@ def voided(old: Escrow, new: Escrow) -> str | None:
         return None
     gone = new.request_id != old.request_id or new.status == "IN_MEDIATION"
     return old.request_id if gone else None
+
+
+def ends_deadlines(escrow: Escrow, fact: Fact) -> bool:
+    """A tick was decided: deadlines due at its time leave, their condition found true or void.
+
+    One that stays (the tick came early, or a chargeback is open) the ticker sends again: it
+    finds the row still there although the tick's identity is known.
+    """
+    is_tick = isinstance(fact.data, DeadlineReached) and fact.data.kind == "mediation_available"
+    return is_tick and escrow.status != "FROZEN"
 
 
 def expires_at(escrow: Escrow, waiting: Waiting) -> int | None:

@@ -9,13 +9,11 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Final
 
-from escrow.rules.refund_requests import mediation_eligible_at
 from escrow.state import SETTLED, Escrow
 from ops.audit_rows import compare_rows
 from ops.chain import BrokenChain, heads
 from ops.findings import Finding
-from ops.redecide import Elsewhere, redecide
-from schemas.deadlines import DeadlineReached
+from ops.redecide import Elsewhere, Redecided, open_deadlines, redecide
 from schemas.door import Fact
 from storage.dossiers import CommandRow, Dossier, StoredFact
 
@@ -45,12 +43,12 @@ def audit_order(
     yield from _settlement(dossier, row)
     yield from _gateway(dossier, facts)
     try:
-        yield from _deadlines(dossier, row, facts)
         again = redecide(dossier.order_id, facts, elsewhere)
     except (AssertionError, LookupError, TypeError, ValueError) as error:
         text = f"it cannot be decided again: {type(error).__name__} {error}".rstrip()
         yield Finding("decisions", dossier.order_id, text)
         return
+    yield from _deadlines(dossier, again)
     yield from compare_rows(dossier, row, again)
 
 
@@ -131,21 +129,20 @@ def _gateway(dossier: Dossier, facts: Facts) -> Iterator[Finding]:
             yield Finding("gateway", dossier.order_id, text)
 
 
-def _deadlines(dossier: Dossier, row: Escrow, facts: Facts) -> Iterator[Finding]:
-    """An open request without a mediator has its deadline until a tick at its time was decided."""
-    waits = row.status == "DISPUTED" or row.frozen_from == "DISPUTED"
-    due = {row.request_id: mediation_eligible_at(row)} if waits else {}
+def _deadlines(dossier: Dossier, again: Redecided) -> Iterator[Finding]:
+    """An open request has its deadline until a tick at its time, or a decision, has ended it."""
+    due = open_deadlines(dossier.order_id, again)
     stored = {deadline.request_id: deadline.due_at for deadline in dossier.deadlines}
-    for request_id, due_at in due.items():
-        if stored.pop(request_id or "", due_at) != due_at:
-            yield Finding("rows", dossier.order_id, f"the deadline of {request_id} is not {due_at}")
-        elif not any(d.request_id == request_id for d in dossier.deadlines) and not any(
-            isinstance(fact.data, DeadlineReached) and fact.t >= due_at for _, fact in facts
-        ):
-            yield Finding("rows", dossier.order_id, f"the deadline of {request_id} is missing")
-    for request_id in stored:
-        text = f"the deadline of {request_id} is stored, and the request is not open"
-        yield Finding("rows", dossier.order_id, text)
+    for request_id in sorted(due.keys() | stored.keys()):
+        found, right = stored.get(request_id), due.get(request_id)
+        if right is None:
+            text = f"the deadline of {request_id} is stored, and nothing waits for it"
+        elif found is None:
+            text = f"the deadline of {request_id} is missing"
+        else:
+            text = f"the deadline of {request_id} is not {right}"
+        if found != right:
+            yield Finding("rows", dossier.order_id, text)
 
 
 def _applied_results(dossier: Dossier, facts: Facts) -> Counter[tuple[str, str]]:

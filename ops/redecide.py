@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from escrow.arrival import Decided, Moved, arrive
+from escrow.schedule import ends_deadlines, opened, voided
 from escrow.state import Escrow, Order
 from schemas.door import Fact
 from schemas.payments import PaymentCaptured
@@ -59,6 +60,21 @@ def redecide(
                 used[fact.data.payment_id] = other.order_id
         steps.append((stored, arrive(order, fact)))
     return Redecided(order, steps)
+
+
+def open_deadlines(order_id: str, again: Redecided) -> dict[str, int]:
+    """Request id → when its deadline is due, ms UTC: those that no tick and no decision has ended."""
+    row, due = Escrow(order_id), dict[str, int]()
+    for step in (step for _, steps in again.steps for step in steps if isinstance(step, Decided)):
+        for change in step.changes:
+            if (gone := voided(row, change.escrow)) is not None:
+                due.pop(gone, None)
+            if (schedule := opened(row, change.escrow)) is not None:
+                due[schedule.request_id] = schedule.due_at
+            row = change.escrow
+        if ends_deadlines(step.escrow, step.fact):
+            due = {request_id: at for request_id, at in due.items() if at > step.fact.t}
+    return due
 
 
 def payment_ids(facts: Iterable[tuple[StoredFact, Fact]]) -> set[str]:

@@ -6,12 +6,10 @@ between them, so that a fact of an earlier time may have been decided after it.
 
 from typing import NamedTuple
 
-from escrow.rules.refund_requests import mediation_eligible_at
-from escrow.state import Chargeback, Command, Escrow, Evidence, Offer, Shipment
+from escrow.state import Chargeback, Command, Evidence, Offer, Shipment
 from ops.audit_order import Facts
 from ops.audit_rows import MadeRows, made_parked
-from ops.redecide import Elsewhere, Redecided, redecide
-from schemas.deadlines import DeadlineReached
+from ops.redecide import Elsewhere, Redecided, open_deadlines, redecide
 from storage.dossiers import CommandRow, DeadlineRow, Dossier
 
 
@@ -76,15 +74,6 @@ def _dossier(order_id: str, again: Redecided, facts: Facts) -> Dossier:
                 no, n = made.decided_at[child.command_id]
                 dossier.commands.append(CommandRow(no, n, None, None, False, child))
     dossier.commands.sort(key=lambda sent: (sent.no, sent.n))
-    dossier.deadlines = _deadlines(row, facts)
+    due = open_deadlines(order_id, again)
+    dossier.deadlines = [DeadlineRow(request_id, at, 0) for request_id, at in due.items()]
     return dossier
-
-
-def _deadlines(row: Escrow, facts: Facts) -> list[DeadlineRow]:
-    if "DISPUTED" not in (row.status, row.frozen_from):
-        return []
-    assert row.request_id is not None
-    due_at = mediation_eligible_at(row)
-    if any(isinstance(fact.data, DeadlineReached) and fact.t >= due_at for _, fact in facts):
-        return []
-    return [DeadlineRow(row.request_id, due_at, 0)]

@@ -11,13 +11,12 @@ from sqlalchemy import Connection, Table
 
 from escrow.arrival import Decided, Moved
 from escrow.decision import Applied
-from escrow.schedule import expires_at, opened, voided
+from escrow.schedule import ends_deadlines, expires_at, opened, voided
 from escrow.state import (
     Chargeback,
     Child,
     Claim,
     Command,
-    Escrow,
     Evidence,
     Offer,
     Order,
@@ -25,7 +24,6 @@ from escrow.state import (
     Waiting,
 )
 from escrow.telling import Outgoing, tell
-from schemas.deadlines import DeadlineReached
 from schemas.door import Fact
 from schemas.supplier_reports import SupplierReported
 from storage import tables
@@ -145,8 +143,8 @@ class Decisions:
         if isinstance(step.result, Applied):
             self._apply(order_id, step.no, step.result)
         self._reschedule(order_id, step)
-        if isinstance(step.fact.data, DeadlineReached):
-            self._ticked(step.escrow, step.fact)
+        if ends_deadlines(step.escrow, step.fact):
+            self._fired.append((order_id, step.fact.t))
         if step.result is not None:
             self.messages.extend(tell(step))
 
@@ -208,16 +206,6 @@ class Decisions:
             if (schedule := opened(old, new)) is not None:
                 self._scheduled[order_id, schedule.request_id] = schedule.due_at
             self._last[order_id] = new
-
-    def _ticked(self, escrow: Escrow, fact: Fact) -> None:
-        """A deadline leaves once its condition was found true or void (RULES 4.7).
-
-        One that stays (the tick came early, or a chargeback is open) the ticker sends again: it
-        finds the row still there although the tick's identity is known.
-        """
-        assert isinstance(fact.data, DeadlineReached)
-        if fact.data.kind == "mediation_available" and escrow.status != "FROZEN":
-            self._fired.append((escrow.order_id, fact.t))
 
     def write(
         self, connection: Connection, written: Callable[[Written], None] = lambda _: None

@@ -92,7 +92,8 @@ def test_a_row_that_makes_no_sense_is_a_finding_and_the_audit_goes_on(
     filler.records([*a_small_world(), *more])
     corrupt(world, "UPDATE escrows SET policy_version = 99 WHERE order_id = 'o-x'")
     (finding,) = audited().findings
-    assert (finding.check, finding.subject) == ("decisions", "o-x")
+    assert (finding.check, finding.subject) == ("rows", "o-x")
+    assert "policy_version" in finding.text
 
 
 def test_a_skip_with_an_operators_name_is_told_and_is_no_finding(

@@ -8,11 +8,11 @@ from ops.redecide import claimed_elsewhere, payment_ids, read_facts
 from ops.time_travel import NothingYet, as_of
 from storage.dossiers import Dossier, read_order
 from storage.reading import snapshot
-from tests.builders import T0
+from tests.builders import T0, a_record, sample
 from tests.conftest import SEED
 from tests.integration.filled import Filler
 from tests.integration.program import Program
-from tests.integration.small_world import HELD, RELEASED, SPLIT, a_small_world
+from tests.integration.small_world import HELD, RELEASED, SPLIT, a_small_world, said
 from tests.model.generator import generate
 
 MOST_LINES = 100
@@ -58,6 +58,24 @@ def test_every_past_state_comes_back(database_url: str, number: int) -> None:
         assert plain(then(database_url, order_id, no)) == plain(dossier), (
             f"seed {seed}, {order_id} at {no}"
         )
+
+
+def test_a_tick_from_before_the_request_does_not_end_its_deadline(database_url: str) -> None:
+    """What is stored, what is decided again and what the audit expects must be one reading."""
+    at = T0 + 30 * 86_400_000
+    tick = {"request_id": "r-1", "kind": "mediation_available", "due_at_ms": at}
+    Filler(database_url).records(
+        [
+            said("payment.captured", HELD, 1),
+            a_record("deadline.reached", sample("deadline.reached", HELD, **tick), id="d", t=at),
+            said("refund.requested", HELD, 2),
+        ]
+    )
+    dossier = stored(database_url, HELD)
+    assert dossier is not None
+    assert dossier.row is not None
+    assert [deadline.request_id for deadline in dossier.deadlines] == ["r-1"]
+    assert plain(then(database_url, HELD, dossier.row.decision_no)) == plain(dossier)
 
 
 def test_before_its_first_fact_there_is_no_order(database_url: str) -> None:
