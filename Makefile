@@ -34,7 +34,7 @@ demo: .venv/.runtime
 up: .venv/.runtime
 	@$(BIN)/escrow up $(ARGS)
 
-# One pytest run: tests/conftest.py puts unit first, integration next, acceptance last, and shares them out to two
+# One pytest run: tests/conftest.py puts unit first, acceptance next, integration last, and shares them out to two
 # workers, each with servers of its own; JOBS=0 runs all in one process.
 PARALLEL = -n $(or $(JOBS),2)
 test: install lint coverage $(if $(filter true,$(CI)),debian)
