@@ -13,7 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
 _HERE: Final = Path(__file__).parent / "migrations"
-_LOCK_KEY: Final = 0x65736372  # "escr"
+LOCK_KEY: Final = 0x65736372  # "escr"
 
 
 def config(url: str) -> Config:
@@ -29,7 +29,7 @@ def upgrade(url: str, revision: str = "head") -> str | None:
     engine = create_engine(url, hide_parameters=True)
     try:
         with engine.connect() as connection:
-            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK_KEY})
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": LOCK_KEY})
             try:
                 made = config(url)
                 made.attributes["connection"] = connection
@@ -39,7 +39,7 @@ def upgrade(url: str, revision: str = "head") -> str | None:
                 return MigrationContext.configure(connection).get_current_revision()
             finally:
                 connection.rollback()
-                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK_KEY})
+                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": LOCK_KEY})
                 connection.commit()
     finally:
         engine.dispose()

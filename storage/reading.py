@@ -87,6 +87,8 @@ def explain_trouble(error: Exception) -> str:
         return "the database lacks our tables: run `escrow migrate`"
     if sqlstate is not None and sqlstate.startswith("28"):
         return "the database refuses this user: check the name and password of ESCROW_DATABASE__URL"
+    if sqlstate == "42501":
+        return f"the database refuses this user: {_first_line(cause)}; see `escrow db roles`"
     if sqlstate == "3D000":
         return "the database of ESCROW_DATABASE__URL does not exist: create it first"
     if sqlstate is None or sqlstate.startswith(("08", "57P")):
@@ -129,18 +131,18 @@ def database_facts(url: str) -> DatabaseFacts:
 
 def revision(url: str) -> tuple[str | None, str | None]:
     """The schema revision that the database has, and the one we expect. Raises DatabaseTrouble."""
-    with _in_plain_words():
+    with in_plain_words():
         return migrate.current(url), migrate.head()
 
 
 def upgrade_schema(url: str) -> str | None:
     """Migrate to the revision we expect. Raises DatabaseTrouble."""
-    with _in_plain_words():
+    with in_plain_words():
         return migrate.upgrade(url)
 
 
 @contextmanager
-def _in_plain_words() -> Iterator[None]:
+def in_plain_words() -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, DriverError) as error:
