@@ -6,7 +6,7 @@
 from typing import Final, NamedTuple
 
 from storage import attention, totals
-from storage.attention import Waiting
+from storage import figures as rows
 from storage.reading import Snapshot
 from storage.rows import execute, fetch
 
@@ -45,26 +45,13 @@ class Endings(NamedTuple):
     orders: int
 
 
-class Commands(NamedTuple):
-    """Commands by kind and state; the oldest one's instant of asking, ms UTC."""
-
-    kind: str
-    state: str
-    number: int
-    oldest_at: int
-
-
 class Counted(NamedTuple):
-    """What takes a look at whole tables."""
+    """What takes a look at whole tables: what gauges show, and what only pages do."""
 
     held: list[HeldByAge]
     endings: list[Endings]
-    commands: list[Commands]
-    letters: list[Waiting]
-    parked: list[Waiting]
+    rows: rows.Figures
     silent: int  # commands without a final answer for too long
-    holds: int  # commands that a person must look at before they may be sent
-    overdue: int  # deadlines that have passed and were not decided
 
 
 _HELD: Final = """
@@ -76,9 +63,6 @@ WHERE e.held_minor > 0 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 _ENDINGS: Final = """
 SELECT status, decided_by, first_requested_at IS NOT NULL, count(*)
 FROM escrows WHERE status IS NOT NULL GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
-"""
-_COMMANDS: Final = """
-SELECT kind, state, count(*), min(asked_at) FROM commands GROUP BY kind, state ORDER BY kind, state
 """
 _TIMEOUT: Final = f"SET LOCAL statement_timeout = {COUNT_MS_MAX}"
 
@@ -101,10 +85,6 @@ def count(connection: Snapshot, now: int) -> Counted:
             )
         ],
         [Endings(*row) for row in fetch(connection, _ENDINGS)],
-        [Commands(*row) for row in fetch(connection, _COMMANDS)],
-        attention.letters(connection),
-        attention.parked(connection, now),
+        rows.figures(connection, now),
         sum(kind.number for kind in attention.silent(connection, now)),
-        attention.held_back(connection),
-        attention.overdue(connection, now).number,
     )

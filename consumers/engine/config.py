@@ -26,7 +26,7 @@ PREFIX: Final = "ESCROW_"
 Profile = Literal["local", "production"]
 TimestampType = Literal["LogAppendTime", "CreateTime"]
 Port = Annotated[int, Field(ge=0, le=65_535)]
-Role = Literal["viewer", "operator", "mediator"]
+Role = Literal["viewer", "auditor", "operator", "mediator"]  # each may what those before it may
 
 
 class ConfigError(Exception):
@@ -60,6 +60,7 @@ class WebSettings(Section):
     tokens_file: Path | None = None  # JSON: {"TOKEN": {"name": "anna", "role": "operator"}}
     ssl_certfile: Path | None = None  # PEM
     ssl_keyfile: Path | None = None
+    gateway_files: Path | None = None  # folder of gateways' daily files, to be reconciled by name
 
 
 class LogSettings(Section):

@@ -129,12 +129,17 @@ def how_long(ms: int) -> str:
 
 def moment(said: str | None) -> int | None:
     """What a person means by a time, ms UTC; exit 2 for what is neither a time nor a number."""
-    if said is None or (said.isascii() and said.isdigit()):
-        return None if said is None else int(said)
     try:
-        instant = datetime.fromisoformat(said)
+        return None if said is None else moment_of(said)
     except ValueError:
         raise fail(f"{said}: neither RFC 3339 nor milliseconds") from None
+
+
+def moment_of(said: str) -> int:
+    """The same for a text that is there. Raises ValueError."""
+    if said.isascii() and said.isdigit():
+        return int(said)
+    instant = datetime.fromisoformat(said)
     if instant.tzinfo is None:
         instant = instant.replace(tzinfo=UTC)
     return round(instant.timestamp() * 1000)

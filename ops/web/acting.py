@@ -57,11 +57,15 @@ class Act(NamedTuple):
 Work = Callable[[Request, Act], Response]
 
 
-def looked_at(role: Role, work: Work) -> Callable[[Request], Any]:
+def looked_at(role: Role, work: Work, *, files_max: int = 0) -> Callable[[Request], Any]:
     """A handler of a form that changes nothing yet: role and session are checked."""
 
     async def handle(request: Request) -> Response:
-        return await run_in_threadpool(work, request, await _read(request, role))
+        act = await _read(request, role, files_max)
+        try:
+            return await run_in_threadpool(work, request, act)
+        finally:
+            await act.form.close()  # what was uploaded is gone
 
     return handle
 
@@ -82,10 +86,12 @@ def done(role: Role, work: Work) -> Callable[[Request], Any]:
     return handle
 
 
-async def _read(request: Request, role: Role) -> Act:
+async def _read(request: Request, role: Role, files_max: int = 0) -> Act:
     """The form, if this person may send it. Raises HTTPException."""
     person = require(request, role)
-    form = await request.form(max_fields=FIELDS_MAX, max_part_size=FIELD_BYTES_MAX, max_files=0)
+    form = await request.form(
+        max_fields=FIELDS_MAX, max_part_size=FIELD_BYTES_MAX, max_files=files_max
+    )
     session = session_of(request)
     if session is None or not same(str(form.get("csrf", "")), session.csrf):
         raise HTTPException(403, "This form is not of your session: load the page again.")

@@ -27,8 +27,21 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from consumers.engine.asking import KafkaUnavailable
 from consumers.engine.config import Settings
 from consumers.engine.connections import is_loopback
-from ops.web import lag_pages, letter_actions, letters, mediation, orders, overview, signing_in
+from ops.web import (
+    alarm_pages,
+    lag_pages,
+    letter_actions,
+    letters,
+    mediation,
+    orders,
+    overview,
+    reconciling,
+    runbook,
+    signing_in,
+    suppliers,
+)
 from ops.web.console import Console, console_of, person_of
+from ops.web.kept_views import KeptViews
 from ops.web.pages import HERE, page
 from ops.web.people import People
 from ops.web.safety import LOOPBACK_NAMES, Safety
@@ -42,7 +55,9 @@ log = structlog.get_logger()
 
 def create_app(settings: Settings, watcher: Watcher | None = None) -> ASGIApp:
     """The application; it starts and stops the watcher, unless one is given that looks already."""
-    console = Console(settings, watcher or Watcher(settings), People(settings.web))
+    console = Console(
+        settings, watcher or Watcher(settings), People(settings.web), KeptViews(settings)
+    )
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -75,6 +90,10 @@ def _routes() -> list[BaseRoute]:
         *letter_actions.routes,
         *letters.routes,
         *mediation.routes,
+        *suppliers.routes,
+        *alarm_pages.routes,
+        *runbook.routes,
+        *reconciling.routes,
         *signing_in.routes,
         Route("/live", _live),
         Route("/livez", lambda _request: PlainTextResponse("ok")),

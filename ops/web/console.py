@@ -6,6 +6,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from consumers.engine.config import Role, Settings
+from ops.web.kept_views import KeptViews
 from ops.web.people import COOKIE, People, Person, Session
 from ops.web.watcher import Watcher
 
@@ -16,6 +17,7 @@ class Console(NamedTuple):
     settings: Settings
     watcher: Watcher
     people: People
+    views: KeptViews
 
     @property
     def url(self) -> str:

@@ -26,6 +26,7 @@ from storage.reading import Snapshot, snapshot
 
 PLANNED_MAX: Final = 1_000
 SHOWN_MAX: Final = 100
+REASON_TO_COME: Final = "(the reason that you give)"
 
 
 def forecast(request: Request, act: Act) -> Response:
@@ -38,6 +39,7 @@ def forecast(request: Request, act: Act) -> Response:
         planned=planned[:SHOWN_MAX],
         number=len(planned),
         sendable=sum(not one.why_not for one in planned),
+        useful=any(one.foretold and one.foretold.outcome == "applied" for one in planned),
         histogram=histogram(planned),
         places=[place_of(one.letter) for one in planned if not one.why_not],
     )
@@ -117,7 +119,7 @@ def compare(request: Request, act: Act) -> Response:
     console = console_of(request)
     with snapshot(console.url) as connection:
         letter = letter_of(request, connection)
-        mended = _mended(request, letter, act, act.reason or "-")
+        mended = _mended(request, letter, act, act.reason or REASON_TO_COME)
         told = Foreteller(connection, trust_of(console.settings)).foretell(mended.record)
     fields = {name: act.text(name) for name in ("value", "key")}
     changed = {f"header:{name}": act.text(f"header:{name}") for name in letter.headers}

@@ -67,7 +67,9 @@ def show_list(request: Request) -> Response:
         more=len(found) > SHOWN_MAX,
         codes=DEAD_LETTERS,
         topics=tuple(STAGE_TOPICS.values()),
-        counts={} if counts is None else {row.what: row.number for row in counts.counted.letters},
+        counts={}
+        if counts is None
+        else {code: group.number for code, group in counts.counted.rows.dead_letters.items()},
         pointless=POINTLESS,
     )
 

@@ -133,7 +133,7 @@ def _orders(parts: Iterable[Endings]) -> int:
 
 def command_rows(counted: Counted) -> list[tuple[str, list[int]]]:
     """Commands by kind, the states in a fixed order."""
-    numbers = {(row.kind, row.state): row.number for row in counted.commands}
+    numbers = counted.rows.commands
     return [
         (kind, [numbers.get((kind, state), 0) for state in STATES]) for kind in ("payout", "refund")
     ]

@@ -19,6 +19,9 @@ _NAV: Final = (
     ("/lag", "Lag"),
     ("/dead-letters", "Dead letters"),
     ("/mediation", "Mediation"),
+    ("/suppliers", "Suppliers"),
+    ("/alarms", "Alarms"),
+    ("/reconciliation", "Reconciliation"),
 )
 
 environment: Final = Environment(
@@ -39,7 +42,7 @@ def page(
     console, person = console_of(request), person_of(request)
     session = session_of(request)
     fresh = None
-    if session is None and person is not None and person.may("operator"):
+    if session is None and person is not None and person.may("auditor"):
         session = fresh = console.people.begin(person)
     here = "/" + request.url.path.split("/")[1]
     text = environment.get_template(template).render(

@@ -1,4 +1,4 @@
-"""Who looks and what they may do: a viewer reads, an operator acts, a mediator also rules.
+"""Who looks and what they may do: a viewer reads, an auditor also reconciles, an operator acts, a mediator rules.
 
 An action needs a session and that session's own token in the form, so that no other site can send it.
 Where tokens are given nobody is let in without one; tokens are kept as digests only.

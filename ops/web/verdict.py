@@ -102,16 +102,23 @@ def _of_lag(look: Look) -> Iterator[Finding]:
 
 
 def _of_counts(counted: Counted) -> Iterator[Finding]:
-    failed = sum(row.number for row in counted.commands if row.state in ("FAILED", "RETURNED"))
-    letters = sum(letter.number for letter in counted.letters)
+    rows = counted.rows
+    failed = sum(rows.unresolved.values())
+    letters = sum(letter.number for letter in rows.dead_letters.values())
     runbook = "see docs/runbook.md"
-    list_failed = "run `escrow commands list --state FAILED`"
+    list_failed = "run `escrow commands list --state failed`"
     found: tuple[tuple[int, Level, str, str, str], ...] = (
-        (counted.holds, "warn", "commands held for a person", "/", runbook),
+        (rows.held_back, "warn", "commands held for a person", "/", runbook),
         (counted.silent, "warn", "commands without a final answer for too long", "/", runbook),
-        (counted.overdue, "warn", "deadlines passed and undecided", "/lag/deadlines", "look"),
+        (rows.overdue, "warn", "deadlines passed and undecided", "/lag/deadlines", "look"),
         (letters, "note", "dead letters that wait for a person", "/dead-letters", "look at them"),
-        (failed, "note", "commands that failed or came back", "/", list_failed),
+        (
+            failed,
+            "note",
+            "commands that failed or came back, and were not reissued",
+            "/",
+            list_failed,
+        ),
     )
     for number, level, text, href, action in found:
         if number:

@@ -13,7 +13,9 @@ import structlog
 
 from consumers.engine.asking import KafkaUnavailable
 from consumers.engine.config import Settings
+from ops.alarms import Judged
 from ops.lag_watch import LagWatch
+from ops.web.alarm_watch import AlarmWatch
 from ops.web.history import Column, History, Look
 from storage import overview
 from storage.overview import Counted, Figures
@@ -23,6 +25,7 @@ WATCHED_SECONDS: Final = 1.0
 ALONE_SECONDS: Final = 5.0
 SOMEBODY_SECONDS: Final = 30.0  # since the last request or live page
 STOP_SECONDS_MAX: Final = 2.0
+ALARM_SECONDS: Final = 5.0  # however many look: an alarm's `since` must be true
 COUNT_SECONDS_MIN: Final = 5.0
 COUNT_SHARE: Final = 50  # a count that took a second is not made again for so many
 
@@ -54,15 +57,18 @@ class Seen(NamedTuple):
     counts: Counts | None = None
     troubles: dict[str, Trouble] = {}  # noqa: RUF012  frozen with the tuple: replaced, never changed
     columns: tuple[Column, ...] = ()
+    judged: Judged | None = None
+    judged_at: int = 0
 
 
 class Watcher:
-    """Two threads: one looks at the lag, one at the books. Neither ends for a server that is away."""
+    """Three threads: lag, books and alarms. None ends for a server that is away."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._lag = LagWatch(settings)
         self._reader = Reader(settings.database.connection_url, name="escrow-web-watcher")
+        self._alarms = AlarmWatch(settings)
         self._history = History()
         self._seen = Seen(0)
         self._lock = threading.Lock()
@@ -71,7 +77,11 @@ class Watcher:
         self._count_at = 0.0
         self._threads = [
             threading.Thread(target=self._work, args=(turn,), name=name, daemon=True)
-            for name, turn in (("lag", self.look_at_lag), ("books", self.look_at_books))
+            for name, turn in (
+                ("lag", self.look_at_lag),
+                ("books", self.look_at_books),
+                ("alarms", self.look_at_alarms),
+            )
         ]
 
     @property
@@ -116,6 +126,13 @@ class Watcher:
         if time.monotonic() >= self._count_at:
             self._count(figures.rules_now)
 
+    def look_at_alarms(self) -> None:
+        """Judge the alert rules."""
+        seen = self._seen
+        counted = None if seen.counts is None else seen.counts.counted
+        now = 0 if seen.figures is None else seen.figures.rules_now
+        self._keep(judged=self._alarms.look(seen.look, counted, now), judged_at=_wall_ms())
+
     def _count(self, now: int) -> None:
         began = time.monotonic()
         try:
@@ -136,9 +153,11 @@ class Watcher:
         while not self._stop.is_set():
             began = time.monotonic()
             self._tell(name, _trouble_of(turn))
-            self._stop.wait(max(0.1, self._pause() - (time.monotonic() - began)))
+            self._stop.wait(max(0.1, self._pause(name) - (time.monotonic() - began)))
 
-    def _pause(self) -> float:
+    def _pause(self, eye: str) -> float:
+        if eye == "alarms":
+            return ALARM_SECONDS
         alone = time.monotonic() - self._asked_at > SOMEBODY_SECONDS
         return ALONE_SECONDS if alone else WATCHED_SECONDS
 

@@ -22,7 +22,8 @@ _TONES: Final[dict[str, str]] = {
     **dict.fromkeys(("slow", "PENDING", "DISPUTED", "IN_MEDIATION", "refused"), "warn"),
     **dict.fromkeys(("stuck", "no-members", "FAILED", "RETURNED", "CHARGED_BACK"), "bad"),
     **dict.fromkeys(("HELD", "ACCEPTED", "parked", "FROZEN"), "calm"),
-    "dead_letter": "bad",
+    **dict.fromkeys(("dead_letter", "critical"), "bad"),
+    "warning": "warn",
 }
 
 

@@ -83,6 +83,7 @@ class Visit:
 
     def assert_sound(self) -> None:
         """No error, nobody else was asked, nothing is wider than the window."""
+        self.page.wait_for_load_state()  # after a form was sent; before its styles all is wide
         assert self.errors == []
         assert [url for url in self.requests if not url.startswith(self._base + "/")] == []
         wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"

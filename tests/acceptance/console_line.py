@@ -1,14 +1,17 @@
 """A real line with a console beside it, and orders in every state that a page has something to say about."""
 
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 from consumers.engine.config import Settings
 from ops.lag import compare
 from ops.lag_watch import take_sample
 from ops.local.pipeline import Pipeline
+from ops.local.processes import escrow
 from ops.local.traffic import Knobs, publish, stories
 from schemas.door import Record
 from tests.builders import a_record, sample
@@ -71,7 +74,7 @@ def the_world(now_ms: int) -> Iterator[Record]:
 def console_line() -> Iterator[Pipeline]:
     """The line, its console open to a mediator called olga, and the world decided."""
     role = {"ESCROW_WEB__ROLE": "mediator", "ESCROW_WEB__OPERATOR": "olga"}
-    with Pipeline(web=True, env=role) as pipeline:
+    with Pipeline(web=True, metrics=True, views=True, env=role) as pipeline:
         publish(the_world(time.time_ns() // 1_000_000), pipeline.settings)
         pipeline.wait_idle(90)
         yield pipeline
@@ -88,3 +91,17 @@ def behind(settings: Settings, stage: str) -> int:
     """The truth about a stage's lag, asked of the servers themselves."""
     report = compare(None, take_sample(settings), settings)
     return sum(row.behind for row in report.partitions if row.stage == stage)
+
+
+def write_account(line: Pipeline, file: Path, plant: int) -> int:
+    """The gateway's own file of all that it did, with so many differences planted."""
+    told = subprocess.run(
+        [
+            *escrow("gateway", "--data", str(line.gateway_dir), "--write-file", str(file)),
+            *("--plant", str(plant), "--seed", "7"),
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return len(told.stdout.splitlines())

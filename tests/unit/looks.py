@@ -8,20 +8,29 @@ from consumers.stages import STAGES
 from ops.lag import Sample, compare
 from ops.web.history import History
 from ops.web.watcher import Counts, Seen, Watcher
-from storage.attention import Waiting
-from storage.overview import Commands, Counted, Endings, Figures, HeldByAge
+from storage import figures as rows
+from storage.overview import Counted, Endings, Figures, HeldByAge
 from storage.totals import Total
 
 NOW: Final = 1_700_000_000_000
 MONEY: Final = Total("HELD", "EUR", 3, 4200, 4200, 0, 0, 0, 0, 0)
+ROWS: Final = rows.Figures(
+    {"EUR": rows.Money(4200, 4200, 0, 0, 0, 0, 0)},
+    {"HELD": 3},
+    {("payout", "SETTLED"): 1},
+    {},
+    {},
+    {},
+    0,
+    rows.Group(0, None),
+    {"invalid_json": rows.Group(2, NOW - 5_000)},
+    {"awaiting_payment": rows.Group(1, NOW)},
+    0,
+)
 COUNTED: Final = Counted(
     [HeldByAge("HELD", "EUR", 1, 3, 4200)],
     [Endings("HELD", None, False, 3), Endings("SPLIT", "agreement", True, 1)],
-    [Commands("payout", "SETTLED", 1, NOW)],
-    [Waiting("invalid_json", 2, NOW - 5_000, by_wall=True)],
-    [Waiting("awaiting_payment", 1, NOW)],
-    0,
-    0,
+    ROWS,
     0,
 )
 

@@ -15,6 +15,7 @@ from consumers.engine.config import ConfigError, Role, Settings, WebSettings
 from ops.web.acting import Act, done
 from ops.web.app import create_app
 from ops.web.console import Console
+from ops.web.kept_views import KeptViews
 from ops.web.people import COOKIE, People, Person, Session
 from tests.unit.looks import Eyes, a_sample, seen_by
 
@@ -33,7 +34,9 @@ class Desk:
         self.acts: list[Act] = []
         self.people = People(web)
         app = Starlette(routes=[Route("/act", done("operator", self._act), methods=["POST"])])
-        app.state.console = Console(settings, Eyes(seen_by([a_sample(0)])), self.people)
+        app.state.console = Console(
+            settings, Eyes(seen_by([a_sample(0)])), self.people, KeptViews(settings)
+        )
         self.client = TestClient(app)
 
     def _act(self, _request: Request, act: Act) -> Response:

@@ -1,6 +1,7 @@
 """The first page says the worst first, costs no server a question, and stays small and safe."""
 
 import re
+import time
 
 import psycopg
 import pytest
@@ -13,9 +14,9 @@ from ops.web.history import COLUMNS_MAX
 from ops.web.overview import funnel
 from ops.web.safety import CONTENT_SECURITY_POLICY
 from ops.web.verdict import judge
-from ops.web.watcher import Seen, Trouble
+from ops.web.watcher import Counts, Seen, Trouble
 from storage.overview import Endings
-from tests.unit.looks import COUNTED, MONEY, NOW, Eyes, a_sample, seen_by
+from tests.unit.looks import COUNTED, MONEY, NOW, ROWS, Eyes, a_sample, seen_by
 
 ORIGIN = "http://127.0.0.1"
 PAGE_BYTES_MAX = 100_000
@@ -66,7 +67,7 @@ def test_a_quiet_line_is_said_to_be_quiet() -> None:
         ),
         (
             seen_by([a_sample(0)])._replace(
-                counts=QUIET.counts._replace(counted=COUNTED._replace(holds=1))  # type: ignore[union-attr]
+                counts=Counts(COUNTED._replace(rows=ROWS._replace(held_back=1)), NOW, 0.1)
             ),
             "warn",
             "commands held for a person: 1",
@@ -100,6 +101,17 @@ def test_the_figures_stand_on_the_page_with_unit_source_and_age() -> None:
     assert "invalid json 2" in text
     assert "totals in the database" in text
     assert "positions from the database, ends from Kafka" in text
+
+
+@pytest.mark.parametrize("path", ["/", "/lag", "/lag/payments", "/alarms"])
+def test_a_server_that_is_away_breaks_no_page(path: str) -> None:
+    """/lag once failed itself, for want of brackets around a duration."""
+    since = time.time_ns() // 1_000_000 - 90_000
+    troubles = {"lag": Trouble("Kafka does not answer: nobody there", since)}
+    answer = client(QUIET._replace(troubles=troubles)).get(path)
+    assert answer.status_code == 200
+    if path == "/lag":
+        assert "Kafka does not answer: nobody there (for 1 min 30 s)" in answer.text
 
 
 def test_nothing_was_seen_yet() -> None:
