@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras --quiet \
 	--custom-compile-command 'make lock'
 
-.PHONY: install demo up test test-unit debian coverage mutation lint format clean lock chaos chaos-quick chaos-report bench screenshots
+.PHONY: install demo up test test-unit debian coverage mutation lint format clean lock chaos chaos-quick chaos-report bench screenshots contract
 .DEFAULT_GOAL := install
 
 install: .venv/.dev
@@ -58,6 +58,11 @@ chaos: install
 # The pictures in docs/console; needs Chromium.
 screenshots: install
 	@$(BIN)/python -m tests.acceptance.screenshots
+
+# The published contract as the official AsyncAPI parser reads it; needs Node and npm.
+contract: install
+	@$(BIN)/escrow contract check
+	@cd tests/asyncapi && npm ci --ignore-scripts --no-audit --no-fund --silent && node check.mjs ../../docs/contract/asyncapi.json
 
 chaos-quick: install
 	@$(BIN)/python -m tests.chaos quick $(ARGS)

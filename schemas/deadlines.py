@@ -6,7 +6,7 @@ from schemas.words import Id, Rfc3339, WireModel
 
 
 class DeadlineReached(WireModel):
-    """Written by the ticker, never from outside."""
+    """A deadline of the order has passed; written by the ticker, never from outside."""
 
     order_id: Id
     deadline_id: Id

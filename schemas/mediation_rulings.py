@@ -9,7 +9,7 @@ from schemas.words import Id, Rationale, WireModel
 
 
 class RulingIssued(WireModel):
-    """`refund_minor` stands exactly where the outcome is `refund_partial`."""
+    """The mediator has decided; `refund_minor` stands exactly where the outcome is `refund_partial`."""
 
     order_id: Id
     ruling_id: Id

@@ -4,7 +4,7 @@ from schemas.words import Id, Note, Text, WireModel
 
 
 class SupplierReported(WireModel):
-    """Keyed by `supplier_id`."""
+    """A supplier asked for payment outside escrow; keyed by `supplier_id`."""
 
     report_id: Id
     supplier_id: Id

@@ -4,7 +4,14 @@ import re
 from datetime import date
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$"
 _NO_CONTROLS: Final = r"^[^\p{Cc}]*$"
@@ -54,7 +61,9 @@ def _rfc3339(text: str) -> str:
     return text
 
 
-Rfc3339 = Annotated[str, AfterValidator(_rfc3339)]
+Rfc3339 = Annotated[
+    str, AfterValidator(_rfc3339), WithJsonSchema({"type": "string", "format": "date-time"})
+]
 
 
 class WireModel(BaseModel):

@@ -6,6 +6,7 @@ from ops.cli import (
     audit,
     bench,
     commands,
+    contract,
     database,
     dlq,
     facts,
@@ -56,6 +57,7 @@ app.add_typer(dlq.app, name="dlq", rich_help_panel=ACT)
 app.add_typer(commands.app, name="commands", rich_help_panel=ACT)
 app.add_typer(positions.app, name="positions", rich_help_panel=ACT)
 app.add_typer(ruling.app, name="ruling", rich_help_panel=ACT)
+app.add_typer(contract.app, name="contract", rich_help_panel=LOOK)
 app.add_typer(topics.app, name="topics", rich_help_panel=SET_UP)
 app.add_typer(database.app, name="db", rich_help_panel=SET_UP)
 setup.register(app, SET_UP)

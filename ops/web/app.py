@@ -29,6 +29,7 @@ from consumers.engine.config import Settings
 from consumers.engine.connections import is_loopback
 from ops.web import (
     alarm_pages,
+    contract,
     lag_pages,
     letter_actions,
     letters,
@@ -94,6 +95,7 @@ def _routes() -> list[BaseRoute]:
         *alarm_pages.routes,
         *runbook.routes,
         *reconciling.routes,
+        *contract.routes,
         *signing_in.routes,
         Route("/live", _live),
         Route("/livez", lambda _request: PlainTextResponse("ok")),

@@ -22,6 +22,7 @@ _NAV: Final = (
     ("/suppliers", "Suppliers"),
     ("/alarms", "Alarms"),
     ("/reconciliation", "Reconciliation"),
+    ("/contract", "Contract"),
 )
 
 environment: Final = Environment(
