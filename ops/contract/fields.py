@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ops.contract.json_schemas import CURRENCIES, Schema, closed
+from schemas.words import ID_PATTERN
 
 
 class Field(NamedTuple):
@@ -57,6 +58,8 @@ def _words(node: Schema) -> str:
             return f"integer{_limits(node, 'minimum', 'maximum')}"
         case "string" if "maxLength" in node:
             return f"text{_limits(node, 'minLength', 'maxLength')} characters"
+        case "string" if node.get("pattern") == ID_PATTERN:
+            return "id: 1 to 64 of `A-Z a-z 0-9 _ . : -`, a letter or digit first"
         case "string" if "pattern" in node:
             return f"text `{node['pattern']}`"
         case kind:

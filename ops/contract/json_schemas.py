@@ -54,7 +54,8 @@ def closed(type_name: str) -> Schema:
 
 def opened(type_name: str) -> Schema:
     """For who reads it: what is not in it may come one day, and is to be passed over."""
-    return _open(closed(type_name))
+    made: Schema = _open(closed(type_name))
+    return made
 
 
 def _open(node: Any) -> Any:

@@ -39,6 +39,16 @@ def required(new: dict[str, Any], name: str) -> list[str]:
     return found
 
 
+def taken_away(new: dict[str, Any], name: str, field: str) -> None:
+    required(new, name).remove(field)
+    del fields(new, name)[field]
+
+
+def always_there(new: dict[str, Any], name: str, field: str) -> None:
+    required(new, name).append(field)
+    fields(new, name)[field] = MONEY
+
+
 # what is done to the contract → what it breaks; what it only asks care for
 BREAKS: Final = [
     (lambda n: n["topics"].pop(ORDERS), f"{ORDERS}: the topic is gone"),
@@ -59,7 +69,7 @@ BREAKS: Final = [
     (lambda n: n["types"][PAID]["schema"]["$defs"]["Currency"]["enum"].remove("JPY"), "the value JPY"),
     (lambda n: n["types"][PAID]["schema"]["$defs"]["OrderLine"]["required"].append("options"), "order.lines[].options"),
     (lambda n: fields(n, "evidence.submitted")["media_type"].update(maxLength=9), "maxLength 200 where it was 9"),
-    (lambda n: required(n, CHANGED).remove("held_minor") or fields(n, CHANGED).pop("held_minor"), f"{CHANGED} held_minor: readers of today do not expect it: the field is missing"),
+    (lambda n: taken_away(n, CHANGED, "held_minor"), f"{CHANGED} held_minor: readers of today do not expect it: the field is missing"),
     (lambda n: required(n, CHANGED).remove("held_minor"), f"{CHANGED} held_minor: readers of today do not expect it: the field may be absent"),
     (lambda n: fields(n, CHANGED)["cause"].update({"anyOf": [{"$ref": fields(n, CHANGED)["cause"].pop("$ref")}, {"type": "null"}]}), f"{CHANGED} cause: readers of today do not expect it: it may be null"),
     (lambda n: fields(n, "payout.release")["purpose"]["enum"].append("gift"), "payout.release purpose: readers of today do not expect it: the value gift"),
@@ -70,7 +80,7 @@ CAUTIONS: Final = [
     (lambda n: fields(n, PAID).update(tip_minor=MONEY), f"{PAID} tip_minor: the release before"),
     (lambda n: fields(n, PAID)["paid_through"]["enum"].append("cash"), f"{PAID} paid_through: the"),
     (lambda n: n["topics"][ORDERS]["types"].append("order.noted"), f"{ORDERS}: carries order.noted"),
-    (lambda n: fields(n, CHANGED).update(loss=MONEY) or required(n, CHANGED).append("loss"), f"{CHANGED} loss: records written before"),
+    (lambda n: always_there(n, CHANGED, "loss"), f"{CHANGED} loss: records written before"),
 ]  # fmt: skip
 
 

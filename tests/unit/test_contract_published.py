@@ -32,7 +32,7 @@ from schemas.topics import TOPICS, VIEWS
 from tests.builders import T0, compact
 from tests.unit.looks import Eyes
 
-ODD: Final = (
+ODD: Final[tuple[Any, ...]] = (
     None, 0, -1, 1, 2**53 - 1, 2**53, True, "", "x", "EUR", "XXX", "a\tb", "a\x85b", "é" * 64, "a" * 64,
     "a" * 65, "n" * 201, "2026-01-31T10:00:00Z", [], {}, {"x": "y"}, {"\x07": "y"}, "buyer", "lost",
 )  # fmt: skip
