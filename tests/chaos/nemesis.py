@@ -64,11 +64,12 @@ class Kind(NamedTuple):
     servers: Callable[[], Servers]
     faults: dict[str, Fault]
     why_not: Callable[[], str | None] = lambda: None
+    steps: int = STEPS  # faults between two verdicts
 
 
 LINES: Final = {
     "plain": Kind(Servers, FAULTS),
-    "nodes": Kind(lambda: Servers(nodes.NODES), nodes.FAULTS),
+    "nodes": Kind(lambda: Servers(nodes.NODES), nodes.FAULTS, steps=2),
     "bombs": Kind(Servers, bombs.FAULTS),
     "clocks": Kind(lambda: Servers(has_clock=True), clocks.FAULTS, clocks.why_not),
     "disks": Kind(lambda: Servers(disk_mb=disks.DISK_MB), disks.FAULTS, disks.why_not),
@@ -160,7 +161,8 @@ def _in_namespace(seed: int, wanted: int, seconds: float) -> int:
 
 
 def _haunt(seed: int, wanted: int, seconds: float, line_name: str, only: list[str] | None) -> int:
-    began = booked_at = time.monotonic()
+    booked_at = time.monotonic()
+    until = booked_at + seconds
     rng = random.Random(f"nemesis {seed}")
     bad = total = 0
     kind = LINES[line_name]
@@ -170,10 +172,11 @@ def _haunt(seed: int, wanted: int, seconds: float, line_name: str, only: list[st
         judge, nemesis = Judge(), Nemesis(line, Feed(line, seed + 500_000), rng)
         nemesis.feed.burst()
         line.wait_idle(90)
-        while total < wanted and time.monotonic() - began < seconds and not bad:
+        while total < wanted and time.monotonic() < until and not bad:
             done: Counter[str] = Counter()
-            tries = 0
-            while done.total() < min(STEPS, wanted - total) and (tries := tries + 1) < 2 * STEPS:
+            most = min(kind.steps, wanted - total)
+            tries = 2 * most
+            while done.total() < most and (tries := tries - 1) and time.monotonic() < until:
                 waiting = waiting or only or _next(rng, line_name)
                 waiting = rng.sample(waiting, len(waiting)) if waiting is only else waiting
                 name = waiting.pop()
