@@ -8,14 +8,17 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from typing import Final
 
 from tests.chaos.recorded import Recorded, Row, Seen, Spot
 from tests.model.door import Fact, Record, Rejected, open_record
 from tests.model.dry_run import show
+from tests.model.policy import MEDIATION_AFTER
 from tests.model.rules import World
 from tests.model.shapes import TOPIC_OF
+from tests.model.telling import COMMANDS, EVENTS, Told, comparable
 
 VALUE_BYTES_MAX: Final = 65_536
 DEAD_LETTERS: Final = "escrow.dead-letters.v1"
@@ -103,6 +106,17 @@ class Case:
             for row in self.rows["letters"]
         }
         self.resolved = {(r["order_id"], r["parked_no"]): r for r in self.rows["resolutions"]}
+        self.in_order = sorted(self.stored.items(), key=lambda item: int(item[1]["seq"]))
+
+    @cached_property
+    def world(self) -> World:
+        """What the rules make of the facts, in the order in which they were decided."""
+        world = World()
+        for line, (spot, _) in enumerate(self.in_order, 1):
+            fact = self.places.get(spot)
+            if isinstance(fact, Fact):
+                world.arrive(line, fact)
+        return world
 
 
 def opened(seen: Seen) -> Fact | str:
@@ -191,12 +205,7 @@ def each_effect_once(case: Case) -> Iterator[str]:
 
 
 def rows_equal_model(case: Case) -> Iterator[str]:
-    world = World()
-    in_order = sorted(case.stored.items(), key=lambda item: int(item[1]["seq"]))
-    for line, (spot, _) in enumerate(in_order, 1):
-        fact = case.places.get(spot)
-        if isinstance(fact, Fact):
-            world.arrive(line, fact)
+    world = case.world
     commands: dict[str, list[Row]] = defaultdict(list)
     for row in case.rows["commands"]:
         commands[row["order_id"]].append(row)
@@ -212,11 +221,59 @@ def rows_equal_model(case: Case) -> Iterator[str]:
         told = [{name: row[name] for name in orders[0]} for row in commands[id_]] if orders else []
         if told != orders or len(commands[id_]) != len(orders):
             yield f"order {id_}: the rules order {orders}, the rows {commands[id_]}"
-    for line, (spot, row) in enumerate(in_order, 1):
+    waiting = {(row["order_id"], row["decision_no"]): row["code"] for row in case.rows["parked"]}
+    for line, (spot, row) in enumerate(case.in_order, 1):
         if (answer := world.answers.get(line)) is not None and row["order_id"] is not None:
-            last = case.resolved.get((row["order_id"], row["decision_no"])) or row
-            if last["outcome"] != answer.outcome:
-                yield f"{spot}: the rules say {answer}, the row {last['outcome']} {last['code']}"
+            place = row["order_id"], row["decision_no"]
+            last = case.resolved.get(place) or row
+            code = waiting.get(place) if last["outcome"] == "parked" else last["code"]
+            if (last["outcome"], code) != answer:
+                yield f"{spot}: the rules say {answer}, the rows {last['outcome']} {code}"
+
+
+def said_as_ruled(case: Case) -> Iterator[str]:
+    """The outbox holds what the rules say must be told of these facts, so often, and nothing else.
+
+    What no decision says is not among it: letters, their alarms, and questions to gateways.
+    """
+    wanted: dict[str, Counter[str]] = defaultdict(Counter)
+    there: dict[str, Counter[str]] = defaultdict(Counter)
+    facts = [f for spot, _ in case.in_order if isinstance(f := case.places.get(spot), Fact)]
+    for fact, told in zip(facts, case.world.told, strict=True):
+        for one in told:
+            wanted[str(fact.order_id)][comparable(one)] += 1
+    commands = {type_ for _, type_ in COMMANDS.values()}
+    for row in case.rows["outbox"]:
+        if row["type"] not in commands and row["topic"] != EVENTS:
+            continue
+        data = json.loads(row["payload"])
+        if data.get("alarm") != "id_conflict":
+            there[row["key"]][comparable(Told(row["topic"], row["type"], data))] += 1
+    for key in wanted.keys() | there.keys():
+        if wanted[key] != there[key]:
+            missing, more = wanted[key] - there[key], there[key] - wanted[key]
+            yield f"order {key}: not told {list(missing)}, told for no reason {list(more)}"
+
+
+def deadlines_stand(case: Case) -> Iterator[str]:
+    """Who can still be told that mediation is available has his row, or was told; nobody else has one."""
+    told = {
+        (row["key"], json.loads(row["payload"])["request_id"])
+        for row in case.rows["outbox"]
+        if row["type"] == "mediation.available"
+    }
+    there = {(row["order_id"], row["request_id"]): row["due_at"] for row in case.rows["deadlines"]}
+    may: dict[tuple[str, str], int] = {}
+    for order in case.world.orders.values():
+        if order.request is not None and order.status in {"DISPUTED", "FROZEN"}:
+            assert order.first_requested_at is not None
+            place = order.order_id, order.request.request_id
+            may[place] = order.first_requested_at + MEDIATION_AFTER
+            if order.status == "DISPUTED" and place not in told and place not in there:
+                yield f"order {place[0]}: nobody will say that mediation is available"
+    for place, due_at in there.items():
+        if may.get(place) != due_at:
+            yield f"order {place[0]}: a deadline at {due_at}, where {may.get(place)} was to be"
 
 
 def nothing_lost(case: Case) -> Iterator[str]:
@@ -363,9 +420,11 @@ CHECKS: Final[dict[str, Callable[[Case], Iterator[str]]]] = {
     "I3": each_effect_once,
     "I3 told": all_is_told,
     "I4": rows_equal_model,
+    "I4 told": said_as_ruled,
     "I5": nothing_lost,
     "I6": letters_are_the_bad_ones,
     "I7": positions_move_on,
     "I9": chains_verify,
+    "I10": deadlines_stand,
     "I11": nothing_waits,
 }

@@ -25,6 +25,7 @@ QUERIES: Final = {
     "reports": "SELECT * FROM supplier_reports",
     "resolutions": "SELECT * FROM resolutions",
     "parked": "SELECT order_id, decision_no, code FROM parked",
+    "deadlines": "SELECT order_id, request_id, due_at FROM deadlines",
     "letters": 'SELECT topic, partition, "offset", code FROM dead_letters',
     "batches": "SELECT * FROM batches ORDER BY stage, topic, partition, first_offset",
     "positions": "SELECT * FROM consumer_positions",

@@ -16,14 +16,8 @@ from ops.record_lines import read_records
 from schemas.door import Rejected, decode
 from tests.model.compare import file_of
 from tests.model.dry_run import run
-from tests.model.telling import Told
+from tests.model.telling import Told, comparable
 
-NAMED = {
-    "order.changed": "from to held_minor refunded_minor paid_out_minor currency decided_by cause",
-    "fact.refused": "cause type code",
-    "alarm.raised": "alarm cause",
-    "mediation.available": "",
-}
 Sent: TypeAlias = list[list[Told]]  # of each fact past the door
 
 
@@ -42,14 +36,6 @@ def product_told(content: bytes) -> Sent:
         out = [out for step in decided for out in tell(step)]
         sent.append([Told(each.topic, each.type, json.loads(each.payload)) for each in out])
     return sent
-
-
-def comparable(told: Told) -> str:
-    """Of an event the members that RULES 4.8 names (but `detail`); of a command all."""
-    data = told.data
-    if told.type in NAMED:
-        data = {name: value for name, value in data.items() if name in NAMED[told.type].split()}
-    return json.dumps([told.topic, told.type, data], sort_keys=True)
 
 
 def difference(content: bytes) -> str | None:

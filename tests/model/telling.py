@@ -3,6 +3,7 @@
 A conflict of identities raises its alarm at the door of the database and is not looked at here.
 """
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -26,6 +27,21 @@ COMMANDS = {
     "refund": ("escrow.refund-commands.v1", "refund.issue"),
     "payout": ("escrow.payout-commands.v1", "payout.release"),
 }
+
+NAMED = {
+    "order.changed": "from to held_minor refunded_minor paid_out_minor currency decided_by cause",
+    "fact.refused": "cause type code",
+    "alarm.raised": "alarm cause",
+    "mediation.available": "",
+}
+
+
+def comparable(told: Told) -> str:
+    """Of an event the members that RULES 4.8 names (but `detail`); of a command all."""
+    data = told.data
+    if told.type in NAMED:
+        data = {name: value for name, value in data.items() if name in NAMED[told.type].split()}
+    return json.dumps([told.topic, told.type, data], sort_keys=True)
 
 
 @dataclass

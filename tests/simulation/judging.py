@@ -26,6 +26,7 @@ _TABLES: Final = {
     "reports": "supplier_reports",
     "resolutions": "resolutions",
     "parked": "parked",
+    "deadlines": "deadlines",
     "letters": "dead_letters",
     "batches": "batches",
     "positions": "consumer_positions",
