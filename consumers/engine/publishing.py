@@ -74,8 +74,13 @@ def binary_headers(
         ("ce_type", type_name.encode()),
     ]
     if extensions:
-        headers.extend((f"ce_{name}", str(value).encode()) for name, value in extensions.items())
+        headers.extend((f"ce_{name}", _text(value).encode()) for name, value in extensions.items())
     return headers
+
+
+def _text(value: str | int) -> str:
+    """As CloudEvents 3.1 spells its types: a boolean is `true`, not Python's `True`."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 class Publisher:

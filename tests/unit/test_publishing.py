@@ -88,10 +88,11 @@ def test_a_key_has_the_same_partition_as_with_every_other_client(rng: Random) ->
 
 
 def test_headers_are_what_our_own_door_reads() -> None:
-    headers = dict(binary_headers("escrow", "order.changed", "id-1", {"traceparent": "00", "n": 5}))
+    sent: dict[str, str | int] = {"traceparent": "00", "n": 5, "sampled": True}
+    headers = dict(binary_headers("escrow", "order.changed", "id-1", sent))
     envelope = from_headers(headers)
     assert (envelope.source, envelope.type, envelope.id) == ("escrow", "order.changed", "id-1")
-    assert envelope.extensions == (("n", "5"), ("traceparent", "00"))
+    assert envelope.extensions == (("n", "5"), ("sampled", "true"), ("traceparent", "00"))
 
 
 def test_a_client_that_never_acknowledges_is_given_up_and_built_anew() -> None:
