@@ -32,6 +32,8 @@ class Topic(NamedTuple):
     retention_ms: int = KEPT_MS
     partitions: int = PARTITIONS
     compacted: bool = False
+    writers: tuple[str, ...] = ()  # the principals behind `written_by` and `read_by`
+    readers: tuple[str, ...] = ()
 
     def config(self, timestamp_type: TimestampType) -> dict[str, str]:
         """The broker's settings for it.
@@ -54,21 +56,29 @@ class Topic(NamedTuple):
 
 
 _WRITERS: Final = {
-    "payments": ("checkout, card network", "Money that came in, and chargebacks."),
-    "shipments": ("carriers", "Where the parcels are."),
+    "payments": ("checkout, card network", "Money that came in, and chargebacks.", "checkout"),
+    "shipments": ("carriers", "Where the parcels are.", "carriers"),
     "refund_requests": (
         "the marketplace, for buyers and suppliers",
         "All that buyer and supplier say about an order, in the order in which they say it.",
+        "marketplace",
     ),
-    "mediation_rulings": ("mediators", "What the mediator decided."),
-    "gateway_results": ("payment gateways", "What became of payout and refund commands."),
-    "operator_actions": ("operators", "What a person asks the pipeline to do."),
-    "deadlines": ("the ticker, nobody else", "Deadlines that have passed."),
+    "mediation_rulings": ("mediators", "What the mediator decided.", "mediators"),
+    "gateway_results": (
+        "payment gateways",
+        "What became of payout and refund commands.",
+        "gateways",
+    ),
+    "operator_actions": ("operators", "What a person asks the pipeline to do.", "operator"),
+    "deadlines": ("the ticker, nobody else", "Deadlines that have passed.", "ticker"),
     "supplier_reports": (
         "the marketplace, for buyers",
         "Suppliers who asked for payment outside escrow.",
+        "marketplace",
     ),
 }
+# Who looks at what waits on an input topic, besides its stage.
+_WATCHERS: Final = ("views", "metrics", "console", "operator")
 
 
 def _inputs() -> tuple[Topic, ...]:
@@ -80,6 +90,9 @@ def _inputs() -> tuple[Topic, ...]:
             written_by=_WRITERS[stage][0],
             read_by=f"stage {stage}",
             purpose=_WRITERS[stage][1],
+            # an operator sends dead letters again; a tick comes again by itself
+            writers=(_WRITERS[stage][2], *(() if stage == "deadlines" else ("operator",))),
+            readers=(stage, *_WATCHERS),
         )
         for stage, topic in STAGE_TOPICS.items()
     )
@@ -94,6 +107,8 @@ TOPICS: Final[tuple[Topic, ...]] = (
         "the relay, nobody else",
         "payment gateways",
         "Money to be sent back to a buyer.",
+        writers=("relay",),
+        readers=("gateways",),
     ),
     Topic(
         PAYOUT_COMMANDS,
@@ -102,6 +117,8 @@ TOPICS: Final[tuple[Topic, ...]] = (
         "the relay, nobody else",
         "payment gateways",
         "Money to be paid out to a supplier.",
+        writers=("relay",),
+        readers=("gateways",),
     ),
     Topic(
         ORDER_EVENTS,
@@ -111,6 +128,8 @@ TOPICS: Final[tuple[Topic, ...]] = (
         "the marketplace, operators",
         "What became of orders and facts; a witness for the audit.",
         retention_ms=WITNESS_KEPT_MS,
+        writers=("relay",),
+        readers=("marketplace", "views", "auditor", "operator"),
     ),
     Topic(
         DEAD_LETTERS,
@@ -119,6 +138,8 @@ TOPICS: Final[tuple[Topic, ...]] = (
         "the relay, nobody else",
         "operators",
         "Records that an operator must look at, redacted.",
+        writers=("relay",),
+        readers=("operator",),
     ),
     Topic(
         VIEWS,
@@ -129,6 +150,8 @@ TOPICS: Final[tuple[Topic, ...]] = (
         "Derived views; they can be rebuilt from the other topics.",
         partitions=1,
         compacted=True,
+        writers=("views",),
+        readers=("views", "console", "operator"),
     ),
 )
 TOPIC_NAMES: Final = tuple(topic.name for topic in TOPICS)

@@ -13,6 +13,7 @@ from kafka.net.inet import KafkaNetSocket
 from consumers.engine import record_parser, record_writer
 from consumers.engine.config import Settings
 from consumers.engine.connections import read_secret
+from consumers.engine.tls import client_context
 
 METADATA_MAX_AGE_MS: Final = 30_000  # how soon new partitions are seen
 BOOTSTRAP_MS: Final = 10_000  # how long a new client looks for a broker before it raises
@@ -119,14 +120,7 @@ def _common(settings: Settings) -> dict[str, Any]:
         "reconnect_backoff_max_ms": 1_000,
     }
     if kafka.is_encrypted:
-        password = read_secret(kafka.ssl_key_password, kafka.ssl_key_password_file)
-        common |= {
-            "ssl_check_hostname": True,
-            "ssl_cafile": _path(kafka.ssl_cafile),
-            "ssl_certfile": _path(kafka.ssl_certfile),
-            "ssl_keyfile": _path(kafka.ssl_keyfile),
-            "ssl_password": None if password is None else password.get_secret_value(),
-        }
+        common["ssl_context"] = client_context(kafka)
     if kafka.uses_sasl:
         password = read_secret(kafka.sasl_password, kafka.sasl_password_file)
         common |= {
@@ -135,7 +129,3 @@ def _common(settings: Settings) -> dict[str, Any]:
             "sasl_plain_password": None if password is None else password.get_secret_value(),
         }
     return common
-
-
-def _path(file: Any) -> str | None:
-    return None if file is None else str(file)

@@ -7,7 +7,7 @@ import typer
 from ops.cli import terminal
 from ops.cli.terminal import DryRunOption, JsonOption, YesOption, a_table, styled
 
-app = typer.Typer(help="Kafka's topics against the catalogue.", no_args_is_help=True)
+app = typer.Typer(help="Kafka's topics, and who may do what with them.", no_args_is_help=True)
 _STYLES = {"create": "green", "configure": "yellow", "warn": "red"}
 
 
@@ -47,6 +47,43 @@ def apply(
         terminal.confirm(f"Do these {len(todo)} things?", yes=yes)
         apply_topics(settings, replication_factor=replication_factor)
     terminal.note("done")
+
+
+@app.command()
+def acl(
+    principal: Annotated[
+        list[str] | None,
+        typer.Option(help="WHO=USER: what Kafka calls one of ours, e.g. relay=CN=relay."),
+    ] = None,
+    put: Annotated[bool, typer.Option("--apply", help="Put them into force.")] = False,
+    json: JsonOption = False,
+    yes: YesOption = False,
+) -> None:
+    """Print the rights that the catalogue makes, as commands of Kafka's own tools.
+
+    With --apply, these users get exactly them: what else they may is taken away. Exit code 1 if you
+    decline.
+    """
+    from consumers.engine.acls import PRINCIPALS, allowed, apply_acls, commands_of, user_of
+
+    users = dict(part.partition("=")[::2] for part in principal or ())
+    if strange := users.keys() - PRINCIPALS.keys():
+        known = ", ".join(PRINCIPALS)
+        raise terminal.fail(f"no principal {', '.join(sorted(strange))}; there are: {known}")
+    settings = terminal.settings()
+    rights = allowed(settings)
+    if json:
+        shown = [{"user": user_of(r.principal, users), **r._asdict()} for r in rights]
+        terminal.print_json(shown)
+        return
+    if not put:
+        for line in commands_of(rights, users, settings.kafka.bootstrap_servers):
+            typer.echo(line)
+        return
+    with terminal.troubles():
+        terminal.confirm(f"Give {len(PRINCIPALS)} users these {len(rights)} rights?", yes=yes)
+        made, taken = apply_acls(settings, users)
+    terminal.note(f"{made} rights given, {taken} taken away")
 
 
 def _print(plans: list[Any]) -> None:

@@ -20,6 +20,7 @@ from kafka.errors import KafkaError
 
 from ops.local.child import Child, ChildFailedError, end_leftover, tail
 from ops.local.jars import kafka_jars
+from ops.local.kafka_security import KafkaSecurity
 from ops.local.ports import LOOPBACK, free_port, is_open
 from ops.local.progress import Report, Step, silent
 
@@ -47,19 +48,21 @@ class KafkaServer:
         cluster_id: str | None = None,
         heap_mb: int = 512,
         properties: Mapping[str, str] | None = None,
+        security: KafkaSecurity | None = None,
         log_path: Path | None = None,
         report: Report = silent,
     ) -> None:
         """A port that is None is chosen, once: it stays over restarts of this object.
 
         `properties` override ours (for more nodes: `controller.quorum.voters` and the replication factors,
-        with one `cluster_id` for all).
+        with one `cluster_id` for all). With `security` nobody is let in without a name.
         """
         self.data_dir = data_dir
         self.log_path = log_path or data_dir / "kafka.log"
         self._ports_chosen = port is None or controller_port is None
         self._port_given, self._controller_port_given = port, controller_port
-        self._port = self._controller_port = 0
+        self._port = self._controller_port = self._mutual_port = 0
+        self._security = security
         self._node_id, self._cluster_id = node_id, cluster_id
         self._heap_mb = heap_mb
         self._properties = dict(properties or {})
@@ -71,6 +74,12 @@ class KafkaServer:
         """`host:port`; known once `start` has been called."""
         assert self._port, "the broker was never started"
         return f"{LOOPBACK}:{self._port}"
+
+    @property
+    def mutual_servers(self) -> str:
+        """Where those come in who have a certificate."""
+        assert self._mutual_port, "there is no such listener"
+        return f"{LOOPBACK}:{self._mutual_port}"
 
     @property
     def pid(self) -> int:
@@ -93,6 +102,7 @@ class KafkaServer:
             if not again:
                 self._port = self._port_given or free_port()
                 self._controller_port = self._controller_port_given or free_port()
+                self._mutual_port = 0 if self._security is None else free_port()
             try:
                 self._start_once(class_path)
                 return
@@ -149,7 +159,9 @@ class KafkaServer:
             return False
         with suppress(KafkaError, OSError):
             admin = KafkaAdminClient(
-                bootstrap_servers=self.bootstrap_servers, bootstrap_timeout_ms=5000
+                bootstrap_servers=self.mutual_servers if self._security else self.bootstrap_servers,
+                bootstrap_timeout_ms=5000,
+                **(self._security.admin_options if self._security else {}),
             )
             try:
                 return bool(admin.describe_cluster()["brokers"])
@@ -164,9 +176,7 @@ class KafkaServer:
             "node.id": str(self._node_id),
             "controller.quorum.voters": f"{self._node_id}@{controller}",
             "controller.listener.names": "CONTROLLER",
-            "listeners": f"PLAINTEXT://{broker},CONTROLLER://{controller}",
-            "advertised.listeners": f"PLAINTEXT://{broker}",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            **self._listeners(broker, controller),
             "log.dirs": str(self._log_dirs),
             # One node: nothing to replicate, and the internal topics may stay small.
             "offsets.topic.replication.factor": "1",
@@ -189,6 +199,16 @@ class KafkaServer:
         path = self.data_dir / "server.properties"
         path.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
         return path
+
+    def _listeners(self, broker: str, controller: str) -> dict[str, str]:
+        if self._security is not None:
+            ports = (self._port, self._mutual_port, self._controller_port)
+            return self._security.properties(*ports)
+        return {
+            "listeners": f"PLAINTEXT://{broker},CONTROLLER://{controller}",
+            "advertised.listeners": f"PLAINTEXT://{broker}",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        }
 
     @property
     def _log_dirs(self) -> Path:

@@ -1,7 +1,7 @@
 """The program `escrow` in this process, as a person at a terminal or a script calls it."""
 
 import json
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -16,6 +16,16 @@ class Program:
     def __init__(self, settings: Settings, patch: pytest.MonkeyPatch, columns: int = 100) -> None:
         patch.setenv("ESCROW_KAFKA__BOOTSTRAP_SERVERS", settings.kafka.bootstrap_servers)
         patch.setenv("ESCROW_DATABASE__URL", settings.database.connection_url)
+        self._begin(patch, columns)
+
+    @classmethod
+    def of_environment(cls, patch: pytest.MonkeyPatch, columns: int = 100) -> Self:
+        """With whatever addresses the environment holds."""
+        made = cls.__new__(cls)
+        made._begin(patch, columns)
+        return made
+
+    def _begin(self, patch: pytest.MonkeyPatch, columns: int) -> None:
         patch.setenv("COLUMNS", str(columns))
         self._runner = CliRunner()
 

@@ -1,0 +1,243 @@
+"""A real broker with TLS, passwords and ACLs: each principal tries each operation, and strangers stay outside."""
+
+import ssl
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from socket import create_server
+from typing import Any, Final
+
+import pytest
+from kafka import TopicPartition
+from kafka.admin import NewPartitions
+from kafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+)
+
+from consumers.engine import kafka_clients
+from consumers.engine.acls import (
+    OURS,
+    OUTSIDE,
+    PRINCIPALS,
+    allowed,
+    apply_acls,
+    commands_of,
+    user_of,
+)
+from consumers.engine.config import Settings
+from consumers.engine.kafka_clients import make_admin, make_consumer, make_producer
+from ops.local.certificates import Authority
+from schemas.commands import PAYOUT_COMMANDS, REFUND_COMMANDS
+from schemas.facts import STAGE_TOPICS
+from schemas.topics import TOPIC_NAMES
+from tests.integration.program import Program
+from tests.integration.secure_kafka import STRANGER, SecureKafka, secure_kafka
+
+COMMANDS: Final = (PAYOUT_COMMANDS, REFUND_COMMANDS)
+FOREIGN: Final = "somebody-elses"
+EVERYONE: Final = (*PRINCIPALS, STRANGER)
+# READ and WRITE bring DESCRIBE with them, ALTER_CONFIGS brings DESCRIBE_CONFIGS.
+BRINGS: Final = {"READ": "DESCRIBE", "WRITE": "DESCRIBE", "ALTER_CONFIGS": "DESCRIBE_CONFIGS"}
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[SecureKafka]:
+    with (
+        tempfile.TemporaryDirectory(prefix="escrow-test-") as folder,
+        secure_kafka(Path(folder)) as made,
+    ):
+        with closing(make_admin(made.admin)) as admin:
+            admin.create_topics([FOREIGN])
+            admin.wait_for_topics([FOREIGN])
+        yield made
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is not let in need not try for long."""
+    monkeypatch.setattr(kafka_clients, "BOOTSTRAP_MS", 1_500)
+
+
+def by_the_catalogue(settings: Settings, who: str, topic: str) -> set[str]:
+    operations: set[str] = set()
+    for right in allowed(settings):
+        covers = topic.startswith(right.name) if right.is_prefix else topic == right.name
+        if right.principal == who and right.resource == "topic" and covers:
+            operations |= {right.operation, BRINGS.get(right.operation, right.operation)}
+    return operations
+
+
+def test_each_principal_may_what_the_catalogue_says_and_nobody_deletes_or_gives_rights(
+    broker: SecureKafka,
+) -> None:
+    """The broker's own answer for every cell, all operations at once; then what nobody may is tried."""
+    told = 0
+    right = allowed(broker.admin)[0]._replace(operation="WRITE", name=PAYOUT_COMMANDS)
+    for who in EVERYONE:
+        settings = broker.settings(who)
+        with closing(make_admin(settings)) as admin:
+            described = admin.describe_topics([*TOPIC_NAMES, FOREIGN])
+            assert len(described) == len(TOPIC_NAMES) + 1
+            for topic in described:
+                mine = set(topic["authorized_operations"] or ())
+                assert mine == by_the_catalogue(settings, who, topic["name"]), (who, topic)
+                told += bool(mine)
+            with pytest.raises(TopicAuthorizationFailedError):
+                admin.delete_topics([PAYOUT_COMMANDS])
+            with pytest.raises(TopicAuthorizationFailedError):
+                admin.create_partitions({PAYOUT_COMMANDS: NewPartitions(9)})
+            if who != "setup":
+                with pytest.raises(TopicAuthorizationFailedError):
+                    admin.create_topics(["escrow.mine.v1"])
+            (acl,) = kafka_acls([right], who)
+            assert admin.create_acls([acl])["failed"] == [ClusterAuthorizationFailedError]
+    assert told > 60
+
+
+def kafka_acls(rights: list[Any], who: str) -> list[Any]:
+    from consumers.engine.acls import _acls
+
+    return list(_acls([right._replace(principal=who) for right in rights], {STRANGER: STRANGER}))
+
+
+def test_only_the_relay_writes_commands_and_only_the_ticker_ticks(broker: SecureKafka) -> None:
+    writers = dict.fromkeys(COMMANDS, "relay") | {STAGE_TOPICS["deadlines"]: "ticker"}
+    for who in ("relay", "ticker", "payments", "operator", "gateways", STRANGER):
+        options = {"enable_idempotence": False, "max_block_ms": 10_000}
+        with closing(make_producer(broker.settings(who), **options)) as producer:
+            for topic, writer in writers.items():
+                if who == writer:
+                    assert producer.send(topic, key=b"k", value=b"{}").get(timeout=10).offset >= 0
+                else:
+                    with pytest.raises(TopicAuthorizationFailedError):
+                        producer.send(topic, key=b"k", value=b"{}").get(timeout=10)
+
+
+def test_a_stage_reads_its_own_topic_in_its_own_group_only(broker: SecureKafka) -> None:
+    for stage, other in (("payments", "deadlines"), ("supplier_reports", "payments")):
+        settings = broker.settings(stage)
+        assert reads(settings, settings.kafka.group(stage), STAGE_TOPICS[stage])
+        with pytest.raises(GroupAuthorizationFailedError):
+            reads(settings, settings.kafka.group(other), STAGE_TOPICS[stage])
+        with pytest.raises(TopicAuthorizationFailedError):
+            reads(settings, None, STAGE_TOPICS[other])
+
+
+def reads(settings: Settings, group: str | None, topic: str) -> bool:
+    """Where the log ends; in a group, also what the group's coordinator has kept."""
+    where = TopicPartition(topic, 0)
+    consumer = make_consumer(settings, group)
+    try:
+        if group is not None:
+            consumer.committed(where)
+        consumer.assign([where])
+        consumer.seek(where, 0)
+        consumer.poll(timeout_ms=100)
+        return bool(consumer.end_offsets([where], timeout_ms=5_000)[where] >= 0)
+    finally:
+        consumer.close(autocommit=False, timeout_ms=2_000)
+
+
+def test_a_certificate_is_as_good_as_a_password_and_opens_no_more(broker: SecureKafka) -> None:
+    relay = broker.security.authority.issue(f"{OURS}relay")
+    settings = broker.settings(
+        "relay",
+        bootstrap_servers=broker.server.mutual_servers,
+        security_protocol="SSL",
+        ssl_certfile=relay.certificate,
+        ssl_keyfile=relay.key,
+    )
+    with closing(make_producer(settings, enable_idempotence=False)) as producer:
+        assert producer.send(PAYOUT_COMMANDS, key=b"k", value=b"{}").get(timeout=10).offset >= 0
+        with pytest.raises(TopicAuthorizationFailedError):
+            producer.send(STAGE_TOPICS["payments"], key=b"k", value=b"{}").get(timeout=10)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    "how", ["plaintext", "wrong password", "no certificate", "other authority"]
+)
+def test_who_cannot_show_who_he_is_stays_outside(
+    broker: SecureKafka, tmp_path: Path, how: str
+) -> None:
+    stranger = Authority(tmp_path)
+    forged = stranger.issue(f"{OURS}relay")
+    mutual = {"bootstrap_servers": broker.server.mutual_servers, "security_protocol": "SSL"}
+    options: dict[str, dict[str, Any]] = {
+        "plaintext": {"security_protocol": "PLAINTEXT"},
+        "wrong password": {"sasl_password": "guessed"},
+        "no certificate": mutual,
+        "other authority": {
+            **mutual,
+            "ssl_certfile": forged.certificate,
+            "ssl_keyfile": forged.key,
+        },
+    }
+    with pytest.raises(KafkaError):
+        make_admin(broker.settings("relay", **options[how])).close()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_server_that_cannot_show_who_it_is_hears_no_password(
+    broker: SecureKafka, tmp_path: Path
+) -> None:
+    """One signed by somebody else gets no further than its certificate."""
+    heard: list[bytes] = []
+    forged = Authority(tmp_path).issue("kafka")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(forged.certificate, forged.key)
+    with create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.2)
+        done = threading.Event()
+
+        def listen() -> None:
+            while not done.is_set():
+                with suppress(OSError):
+                    raw, _ = server.accept()
+                    raw.settimeout(2)
+                    with raw, context.wrap_socket(raw, server_side=True) as peer:
+                        heard.append(peer.recv(1))
+
+        thread = threading.Thread(target=listen)
+        thread.start()
+        here = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(KafkaError):
+            make_admin(broker.settings("relay", bootstrap_servers=here)).close()
+        done.set()
+        thread.join()
+    assert heard == []
+
+
+def test_rights_are_made_exact_and_printed_for_kafkas_own_tools(
+    broker: SecureKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = broker.admin
+    assert apply_acls(settings, {}) == (0, 0)
+    with closing(make_admin(settings)) as admin:
+        more = allowed(settings)[0]._replace(operation="WRITE", name=PAYOUT_COMMANDS)
+        too_much = kafka_acls([more], "views")
+        admin.create_acls(too_much)
+        while too_much[0] not in admin.describe_acls(too_much[0])[0]:
+            time.sleep(0.05)  # a broker follows the controller a moment later
+    assert apply_acls(settings, {}) == (0, 1)
+    said = list(commands_of(allowed(settings), {"relay": "CN=relay"}, "broker:9093"))
+    payouts = [line for line in said if PAYOUT_COMMANDS in line and "Write" in line]
+    tool = "kafka-acls.sh --bootstrap-server broker:9093 --command-config admin.properties --add"
+    right = f"--allow-principal User:CN=relay --operation Write --topic {PAYOUT_COMMANDS}"
+    assert payouts == [f"{tool} {right}"]
+    assert sum("producer_byte_rate" in line for line in said) == len(OUTSIDE)
+    for name, value in settings.kafka.model_dump(exclude_none=True).items():
+        if name.startswith(("ssl", "security", "bootstrap")):
+            monkeypatch.setenv(f"ESCROW_KAFKA__{name.upper()}", str(value))
+    escrow = Program.of_environment(monkeypatch)
+    shown = escrow.json("topics", "acl")
+    assert {row["user"] for row in shown} == {user_of(who, {}) for who in PRINCIPALS}
+    escrow("topics", "acl", "--principal", "nobody=x", code=2)
+    escrow("topics", "acl", "--apply", code=2)  # no terminal to ask at, and no --yes
+    assert "0 rights given" in escrow("topics", "acl", "--apply", "--yes").stderr
