@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras --quiet \
 	--custom-compile-command 'make lock'
 
-.PHONY: install demo up test test-unit debian coverage mutation lint format clean lock chaos chaos-quick chaos-report bench screenshots contract
+.PHONY: install demo up test test-unit debian coverage mutation lint format clean lock chaos chaos-quick chaos-report bench screenshots contract test-secure sbom
 .DEFAULT_GOAL := install
 
 install: .venv/.dev
@@ -47,6 +47,14 @@ debian:
 # Minutes to half an hour, can be stopped at any time; keeps what it found in .mutation. ARGS=schemas
 mutation: install
 	@$(BIN)/python -m tests.mutation $(ARGS)
+
+# The same acceptance tests on servers that believe nobody: TLS, passwords, rights and roles. Ten minutes.
+test-secure: install
+	ESCROW_UP_SECURE=1 $(BIN)/python -m pytest $(PARALLEL) tests/acceptance $(ARGS)
+
+# What all of it is made of: build/sbom.cdx.json (CycloneDX) and build/licences.md.
+sbom: .venv/.runtime
+	@$(BIN)/python -m ops.sbom build
 
 test-unit: install
 	$(BIN)/python -m pytest tests/unit $(ARGS)

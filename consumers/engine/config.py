@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
@@ -136,11 +137,20 @@ class Settings(BaseSettings):
             wrong.append("web.host: beyond loopback only with web.tokens_file and web.ssl_certfile")
         if (web.ssl_certfile is None) != (web.ssl_keyfile is None):
             wrong.append("web.ssl_certfile and web.ssl_keyfile belong together")
+        if not _is_private(self.traces_endpoint):
+            wrong.append("traces_endpoint: plaintext is for loopback only; write https://")
         if database.statement_timeout_ms * 2 > self.kafka.max_poll_interval_ms:
             wrong.append(
                 "database.statement_timeout_ms: at most half of kafka.max_poll_interval_ms"
             )
         return wrong
+
+
+def _is_private(url: str | None) -> bool:
+    """True if nobody on the way can read what is sent there."""
+    if url is None or url.startswith("https://"):
+        return True
+    return is_loopback(urlsplit(url).hostname or "")
 
 
 def load_settings(**given: object) -> Settings:

@@ -20,6 +20,10 @@ def up(
     gateway: Annotated[
         bool, typer.Option("--gateway/--no-gateway", help="Whether to run the gateway simulator.")
     ] = True,
+    secure: Annotated[
+        bool,
+        typer.Option("--secure", help="TLS, passwords, rights and roles on embedded servers."),
+    ] = False,
     ready_file: Annotated[
         Path | None,
         typer.Option(dir_okay=False, help="Write the addresses here once everything is ready."),
@@ -33,7 +37,7 @@ def up(
     """
     from ops.local.up import run_up
 
-    raise typer.Exit(run_up(data, gateway=gateway, ready=ready_file))
+    raise typer.Exit(run_up(data, gateway=gateway, secure=secure, ready=ready_file))
 
 
 def demo(

@@ -1,4 +1,4 @@
-"""Apache Kafka's jars: exactly those of `kafka.jars.json`, each with the SHA-256 written there, or none.
+"""Jars of the embedded servers: exactly those of our lists, each with the SHA-256 written there, or none.
 
 They are fetched once into a cache of our own (a Maven repository on this machine is read first) and
 checked at every use. Run this module to write the list anew after `KAFKA` changes.
@@ -45,13 +45,18 @@ class JarsUnavailableError(RuntimeError):
 def kafka_jars(report: Report = silent) -> list[Path]:
     """The files for Java's class path. Needs the network only for jars that are not in the cache yet."""
     jars = [Jar(**entry) for entry in json.loads(_LIST.read_text())]
+    return fetched(jars, f"Apache Kafka {KAFKA_VERSION}", report)
+
+
+def fetched(jars: list[Jar], what: str, report: Report) -> list[Path]:
+    """The files of these jars, from the cache or the network. Raises JarsUnavailableError."""
     cache = cache_folder() / "jars"
     cache.mkdir(parents=True, exist_ok=True)
     with _one_at_a_time(cache):
         found = {jar: path for jar in jars if (path := _cached(jar, cache))}
         missing = [jar for jar in jars if jar not in found]
         if missing:
-            found |= zip(missing, _download(missing, cache, report), strict=True)
+            found |= zip(missing, _download(missing, cache, what, report), strict=True)
     return [found[jar] for jar in jars]
 
 
@@ -71,11 +76,11 @@ def _cached(jar: Jar, cache: Path) -> Path | None:
     return None
 
 
-def _download(jars: list[Jar], cache: Path, report: Report) -> Iterable[Path]:
+def _download(jars: list[Jar], cache: Path, what: str, report: Report) -> Iterable[Path]:
     bytes_total = sum(jar.bytes for jar in jars)
     counted = threading.Lock()
     bytes_done = 0
-    text = f"fetching Apache Kafka {KAFKA_VERSION}"
+    text = f"fetching {what}"
     report(Step(text, 0, bytes_total))
 
     def arrived(count: int) -> None:
@@ -102,7 +107,7 @@ def _fetch(jar: Jar, maven: MavenContext) -> Path:
     except (OSError, RuntimeError) as error:
         raise JarsUnavailableError(
             f"{jar.name} {jar.version} could not be fetched: {error}. The first start needs the network; "
-            "or set ESCROW_KAFKA__BOOTSTRAP_SERVERS to a Kafka that runs already."
+            "or set ESCROW_KAFKA__BOOTSTRAP_SERVERS and ESCROW_DATABASE__URL to servers that run already."
         ) from error
     if (got := _sha256(path)) != jar.sha256:
         path.unlink()

@@ -60,6 +60,7 @@ class Pipeline:
         web: bool = False,
         metrics: bool = False,
         views: bool = False,
+        secure: bool = False,
         env: Mapping[str, str] | None = None,
         stop: threading.Event | None = None,
         report: Report = silent,
@@ -68,14 +69,14 @@ class Pipeline:
         """Servers: `stack`, else those that the environment names, else embedded ones.
 
         Embedded servers keep their data in `data_dir`; without one the data are temporary. `metrics`:
-        with the exporter, too. Once `stop` is set a start gives up with StopWanted. `env` goes to all
+        with the exporter, too. `secure`: TLS, passwords, rights and roles. Once `stop` is set a start gives up with StopWanted. `env` goes to all
         programs. `on_exit` is told, on another thread, of every end that was not asked for.
         """
         self._stop_wanted = stop or threading.Event()
         self._given_report, self._on_exit = report, on_exit
         if data_dir is not None:
             data_dir = data_dir.resolve()  # the servers work in folders of their own
-        self.stack = stack or Stack.from_environment(data_dir, report=self.report)
+        self.stack = stack or Stack.from_environment(data_dir, secure=secure, report=self.report)
         self._has_gateway, self._has_metrics, self._has_views = gateway, metrics, views
         self._env = dict(env or {})
         self._web_port = free_port() if web else None
@@ -93,7 +94,8 @@ class Pipeline:
     @property
     def web_url(self) -> str | None:
         """Where the console is; None: there is none."""
-        return None if self._web_port is None else f"http://{LOOPBACK}:{self._web_port}/"
+        scheme = "http" if self.stack.secure is None else "https"
+        return None if self._web_port is None else f"{scheme}://{LOOPBACK}:{self._web_port}/"
 
     @property
     def pids(self) -> dict[str, int]:
@@ -230,29 +232,27 @@ class Pipeline:
             command = escrow("web", "--port", str(self._web_port))
         else:
             command = escrow(kind)
-        return Program(name=name, command=command, restart=True)
+        env = {**self.stack.environment_of(kind), **self._env}
+        return Program(name=name, command=command, env=env, restart=True)
 
     def _start_programs(self) -> None:
         """The schema first; topics while the programs load: stages wait for theirs to exist."""
-        servers = {"bootstrap_servers": self.stack.bootstrap_servers}
-        self._settings = load_settings(kafka=servers, database={"url": self.stack.database_url})
+        database = {"url": self.stack.database_url}
+        self._settings = load_settings(kafka=self.stack.admin_kafka, database=database)
         self.report(Step("preparing the database"))
         upgrade(self._settings.database.connection_url)
+        self.stack.settle(self._settings)
         self._before = taken(self._settings)
         self.report(Step("starting the stages, the relay and the ticker"))
         watched = write_prometheus_files(self.stack.data_dir)
         self._supervisor = Supervisor(
             self.stack.log_dir,
-            env={**self.stack.environment, **watched, **self._env},
+            env=watched,
             on_exit=self._ended,
         )
         wanted = {GATEWAY: self._has_gateway, WEB: self._web_port, "metrics": self._has_metrics}
-        for name in (
-            *STAGES,
-            "relay",
-            "ticker",
-            *(name for name, there in wanted.items() if there),
-        ):
+        beside = (name for name, there in wanted.items() if there)
+        for name in (*STAGES, "relay", "ticker", *beside):
             self._supervisor.start(self._program(name))
         apply_topics(self._settings)
 

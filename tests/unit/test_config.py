@@ -116,6 +116,26 @@ def test_a_wrong_value_is_refused_in_one_line_that_names_it(
     assert said in lines[0]
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "good"),
+    [
+        ("http://127.0.0.1:4318/v1/traces", True),
+        ("https://collector.example/v1/traces", True),
+        ("http://collector.example/v1/traces", False),
+        ("http://127.0.0.1.example/v1/traces", False),
+        ("collector.example", False),
+    ],
+)
+def test_traces_leave_this_machine_over_tls_only(
+    given: Callable[..., None], endpoint: str, good: bool
+) -> None:
+    given(TRACES_ENDPOINT=endpoint)
+    if good:
+        assert load_settings().traces_endpoint == endpoint
+    else:
+        assert "traces_endpoint: plaintext is for loopback only" in refused()
+
+
 def test_a_list_that_is_not_json_is_refused_in_words(given: Callable[..., None]) -> None:
     given(RELAY="0,1")
     assert "a list is JSON" in refused()

@@ -1,15 +1,17 @@
-"""A real broker with TLS, passwords and ACLs: each principal tries each operation, and strangers stay outside."""
+"""A line that believes nobody: it works, each tries what he may not, and strangers stay outside."""
 
 import ssl
-import tempfile
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from socket import create_server
 from typing import Any, Final
+from urllib.request import urlopen
 
+import psutil
 import pytest
 from kafka import TopicPartition
 from kafka.admin import NewPartitions
@@ -19,6 +21,8 @@ from kafka.errors import (
     KafkaError,
     TopicAuthorizationFailedError,
 )
+from psycopg import OperationalError, connect
+from sqlalchemy import make_url
 
 from consumers.engine import kafka_clients
 from consumers.engine.acls import (
@@ -32,13 +36,20 @@ from consumers.engine.acls import (
 )
 from consumers.engine.config import Settings
 from consumers.engine.kafka_clients import make_admin, make_consumer, make_producer
+from ops.audit import run_audit
 from ops.local.certificates import Authority
+from ops.local.traffic import Knobs, publish, stories
 from schemas.commands import PAYOUT_COMMANDS, REFUND_COMMANDS
+from schemas.door import Record
 from schemas.facts import STAGE_TOPICS
+from schemas.order_events import ORDER_EVENTS
 from schemas.topics import TOPIC_NAMES
+from storage.pulse import command_states
+from storage.reading import snapshot
+from tests.acceptance.secure_line import STRANGER, SecureLine, secure_line, writer_of
 from tests.integration.program import Program
-from tests.integration.secure_kafka import STRANGER, SecureKafka, secure_kafka
 
+pytestmark = pytest.mark.timeout(300)
 COMMANDS: Final = (PAYOUT_COMMANDS, REFUND_COMMANDS)
 FOREIGN: Final = "somebody-elses"
 EVERYONE: Final = (*PRINCIPALS, STRANGER)
@@ -47,21 +58,104 @@ BRINGS: Final = {"READ": "DESCRIBE", "WRITE": "DESCRIBE", "ALTER_CONFIGS": "DESC
 
 
 @pytest.fixture(scope="module")
-def broker() -> Iterator[SecureKafka]:
-    with (
-        tempfile.TemporaryDirectory(prefix="escrow-test-") as folder,
-        secure_kafka(Path(folder)) as made,
-    ):
-        with closing(make_admin(made.admin)) as admin:
+def line() -> Iterator[SecureLine]:
+    with secure_line() as made:
+        yield made
+
+
+@pytest.fixture
+def broker(line: SecureLine) -> SecureLine:
+    """Its programs have ended: these tests write what no program should read."""
+    for name in line.pipeline.pids:
+        line.pipeline.stop_program(name)
+    with closing(make_admin(line.admin)) as admin:
+        if FOREIGN not in admin.list_topics():
             admin.create_topics([FOREIGN])
             admin.wait_for_topics([FOREIGN])
-        yield made
+    return line
 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who is not let in need not try for long."""
     monkeypatch.setattr(kafka_clients, "BOOTSTRAP_MS", 1_500)
+
+
+def test_partners_programs_and_auditor_each_under_their_own_name(line: SecureLine) -> None:
+    """The whole path: each fact from who may send it, to money that a gateway has moved."""
+    by_writer: dict[str, list[Record]] = defaultdict(list)
+    for record in stories(11, 60, knobs=Knobs(garbage=0, disorder=0)):
+        by_writer[writer_of(record)].append(record)
+    assert by_writer.keys() >= {"checkout", "carriers", "marketplace", "mediators"}
+    for writer in ("checkout", *sorted(by_writer.keys() - {"checkout"})):
+        if writer != "ticker":
+            publish(by_writer[writer], line.settings(writer))
+    line.pipeline.wait_idle()
+    assert not line.pipeline.halted
+    auditor = line.settings("auditor")
+    with snapshot(auditor.database.connection_url) as connection:
+        states = command_states(connection)
+    assert {state for _, state in states} == {"SETTLED"}
+    report = run_audit(auditor, time.time_ns() // 1_000_000, witness_topic=ORDER_EVENTS)
+    assert report.findings == []
+    assert report.orders >= 60
+    assert report.witnessed > 60
+
+
+def test_no_secret_is_in_a_command_line_an_environment_a_log_or_a_page(
+    line: SecureLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secrets = line.secrets()
+    assert len(secrets) > 30
+    assert all(len(secret) >= 20 for secret in secrets)
+    shown = {"operator.env": line.pipeline.stack.operator_file.read_text()}  # type: ignore[union-attr]
+    for name, pid in [*line.pipeline.pids.items(), ("kafka", line.kafka.pid)]:
+        process = psutil.Process(pid)
+        shown[f"{name}: started as"] = " ".join(process.cmdline())
+        shown[f"{name}: told"] = repr(process.environ())
+    for log in line.pipeline.log_dir.glob("*.log"):
+        shown[log.name] = log.read_text()
+    for name, value in line.pipeline.stack.environment_of("operator").items():
+        monkeypatch.setenv(name, value)
+    escrow = Program.of_environment(monkeypatch)
+    for words in (("config", "show", "--json"), ("doctor", "--json"), ("lag", "--json")):
+        shown[" ".join(words)] = escrow(*words).output
+    shown["settings"] = repr(line.settings("operator"))
+    for where, text in shown.items():
+        assert not [secret for secret in secrets if secret in text], where
+
+
+def test_the_database_lets_nobody_in_without_tls_a_name_and_a_password(
+    line: SecureLine, tmp_path: Path
+) -> None:
+    url = make_url(line.settings("relay").database.connection_url)
+    plain = url.set(drivername="postgresql")
+    other = Authority(tmp_path)
+    refused = {
+        "plaintext": plain.update_query_dict({"sslmode": "disable"}),
+        "a guessed password": plain.set(password="guessed"),
+        "the superuser": plain.set(username="postgres", password="x"),
+        "no such name": plain.update_query_dict({"host": "elsewhere", "hostaddr": "127.0.0.1"}),
+        "another authority": plain.update_query_dict({"sslrootcert": str(other.file)}),
+    }
+    with connect(plain.render_as_string(hide_password=False)) as connection:
+        (version,) = connection.execute("SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()").fetchone()  # type: ignore[misc]  # fmt: skip
+        assert version in ("TLSv1.2", "TLSv1.3")
+    for how, asked in refused.items():
+        with pytest.raises(OperationalError) as error:
+            connect(asked.render_as_string(hide_password=False)).close()
+        assert "passfile" not in str(error.value), how
+
+
+def test_the_console_speaks_tls_only(line: SecureLine) -> None:
+    assert line.pipeline.web_url is not None
+    trusting = ssl.create_default_context(cafile=line.secure.authority_file)
+    with urlopen(line.pipeline.web_url, timeout=10, context=trusting) as answer:
+        assert answer.status == 200
+    with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
+        urlopen(line.pipeline.web_url, timeout=10)
+    with pytest.raises(OSError, match=r".*"):
+        urlopen(line.pipeline.web_url.replace("https", "http"), timeout=10)
 
 
 def by_the_catalogue(settings: Settings, who: str, topic: str) -> set[str]:
@@ -74,7 +168,7 @@ def by_the_catalogue(settings: Settings, who: str, topic: str) -> set[str]:
 
 
 def test_each_principal_may_what_the_catalogue_says_and_nobody_deletes_or_gives_rights(
-    broker: SecureKafka,
+    broker: SecureLine,
 ) -> None:
     """The broker's own answer for every cell, all operations at once; then what nobody may is tried."""
     told = 0
@@ -106,7 +200,7 @@ def kafka_acls(rights: list[Any], who: str) -> list[Any]:
     return list(_acls([right._replace(principal=who) for right in rights], {STRANGER: STRANGER}))
 
 
-def test_only_the_relay_writes_commands_and_only_the_ticker_ticks(broker: SecureKafka) -> None:
+def test_only_the_relay_writes_commands_and_only_the_ticker_ticks(broker: SecureLine) -> None:
     writers = dict.fromkeys(COMMANDS, "relay") | {STAGE_TOPICS["deadlines"]: "ticker"}
     for who in ("relay", "ticker", "payments", "operator", "gateways", STRANGER):
         options = {"enable_idempotence": False, "max_block_ms": 10_000}
@@ -119,7 +213,7 @@ def test_only_the_relay_writes_commands_and_only_the_ticker_ticks(broker: Secure
                         producer.send(topic, key=b"k", value=b"{}").get(timeout=10)
 
 
-def test_a_stage_reads_its_own_topic_in_its_own_group_only(broker: SecureKafka) -> None:
+def test_a_stage_reads_its_own_topic_in_its_own_group_only(broker: SecureLine) -> None:
     for stage, other in (("payments", "deadlines"), ("supplier_reports", "payments")):
         settings = broker.settings(stage)
         assert reads(settings, settings.kafka.group(stage), STAGE_TOPICS[stage])
@@ -144,11 +238,11 @@ def reads(settings: Settings, group: str | None, topic: str) -> bool:
         consumer.close(autocommit=False, timeout_ms=2_000)
 
 
-def test_a_certificate_is_as_good_as_a_password_and_opens_no_more(broker: SecureKafka) -> None:
-    relay = broker.security.authority.issue(f"{OURS}relay")
+def test_a_certificate_is_as_good_as_a_password_and_opens_no_more(broker: SecureLine) -> None:
+    relay = broker.secure.kafka.authority.issue(f"{OURS}relay")
     settings = broker.settings(
         "relay",
-        bootstrap_servers=broker.server.mutual_servers,
+        bootstrap_servers=broker.kafka.mutual_servers,
         security_protocol="SSL",
         ssl_certfile=relay.certificate,
         ssl_keyfile=relay.key,
@@ -164,11 +258,11 @@ def test_a_certificate_is_as_good_as_a_password_and_opens_no_more(broker: Secure
     "how", ["plaintext", "wrong password", "no certificate", "other authority"]
 )
 def test_who_cannot_show_who_he_is_stays_outside(
-    broker: SecureKafka, tmp_path: Path, how: str
+    broker: SecureLine, tmp_path: Path, how: str
 ) -> None:
     stranger = Authority(tmp_path)
     forged = stranger.issue(f"{OURS}relay")
-    mutual = {"bootstrap_servers": broker.server.mutual_servers, "security_protocol": "SSL"}
+    mutual = {"bootstrap_servers": broker.kafka.mutual_servers, "security_protocol": "SSL"}
     options: dict[str, dict[str, Any]] = {
         "plaintext": {"security_protocol": "PLAINTEXT"},
         "wrong password": {"sasl_password": "guessed"},
@@ -185,7 +279,7 @@ def test_who_cannot_show_who_he_is_stays_outside(
 
 @pytest.mark.usefixtures("impatient")
 def test_a_server_that_cannot_show_who_it_is_hears_no_password(
-    broker: SecureKafka, tmp_path: Path
+    broker: SecureLine, tmp_path: Path
 ) -> None:
     """One signed by somebody else gets no further than its certificate."""
     heard: list[bytes] = []
@@ -215,7 +309,7 @@ def test_a_server_that_cannot_show_who_it_is_hears_no_password(
 
 
 def test_rights_are_made_exact_and_printed_for_kafkas_own_tools(
-    broker: SecureKafka, monkeypatch: pytest.MonkeyPatch
+    broker: SecureLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = broker.admin
     assert apply_acls(settings, {}) == (0, 0)
