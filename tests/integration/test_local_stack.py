@@ -18,6 +18,7 @@ from sqlalchemy import NullPool, create_engine, text
 
 from ops.local.child import ChildFailedError
 from ops.local.guardian import GRACE_SECONDS
+from ops.local.kafka import BROKER, archive
 from ops.local.ports import is_open
 from ops.local.postgres import PostgresServer
 from ops.local.stack import DataInUseError, Stack
@@ -204,6 +205,7 @@ def test_stopping_leaves_no_process_no_port_and_no_folder() -> None:
     assert survivors(processes, seconds=5) == []
     assert not is_open(port)
     assert not stack.data_dir.exists()
+    assert archive(BROKER).exists()  # the next one starts with half the work
 
 
 def test_a_killed_parent_leaves_no_process_and_no_folder(
