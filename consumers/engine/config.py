@@ -35,11 +35,11 @@ class ConfigError(Exception):
 
 
 class BatchSettings(Section):
-    """How much one transaction takes at most, and how long it waits for more."""
+    """How much one transaction takes at most, and how long it lingers where records come fast."""
 
     records_max: Annotated[int, Field(ge=1, le=100_000)] = 5_000
     bytes_max: Annotated[int, Field(ge=1_048_576, le=268_435_456)] = 16_777_216
-    linger_ms: Annotated[int, Field(ge=0, le=10_000)] = 5
+    linger_ms: Annotated[int, Field(ge=0, le=1_000)] = 15
 
 
 class RelaySettings(Section):

@@ -134,9 +134,10 @@ class _Session:
     def _work(self, connection: Connection) -> None:
         job = Job(self._stage.name, self._cluster_id, self._trust)
         processor = Processor(connection, job, self._positions, self._before_retry)
+        size = self._settings.batch
         while not self._stop.is_set():
             limit = self._pace.records
-            records = poll(self._consumer, POLL_MS, limit, self._settings.batch.bytes_max)
+            records = poll(self._consumer, POLL_MS, size.linger_ms, limit, size.bytes_max)
             if records:
                 crash_point("worker.polled")
             changed = self._rebalance(connection)

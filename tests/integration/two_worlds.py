@@ -100,7 +100,7 @@ class Member:
 
 
 SIMULATED: Final = SimpleNamespace(
-    source_rules=None, batch=SimpleNamespace(records_max=100, bytes_max=16_777_216)
+    source_rules=None, batch=SimpleNamespace(records_max=100, bytes_max=16_777_216, linger_ms=5)
 )
 
 

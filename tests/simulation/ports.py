@@ -11,7 +11,16 @@ from typing import Any, Final
 from unittest.mock import patch
 
 import storage.rows
-from consumers.engine import batch, giving_way, processing, publishing, relay, ticker, worker
+from consumers.engine import (
+    batch,
+    giving_way,
+    polling,
+    processing,
+    publishing,
+    relay,
+    ticker,
+    worker,
+)
 from consumers.engine.publishing import Publisher
 from storage import decisions, facts, orders, outbox, positions, relaying, ticking, totals
 from tests.simulation import rows
@@ -73,7 +82,7 @@ def in_simulation() -> Iterator[None]:
         for module in (batch, worker, relay, ticker):
             put(module, "crash_point", _pass_place)
         put(batch, "os", SimpleNamespace(urandom=_random_bytes))
-        for module in (worker, giving_way, processing, relay, ticker, publishing):
+        for module in (worker, polling, giving_way, processing, relay, ticker, publishing):
             put(module, "time", clock)
         for module in (worker, relay, ticker):
             put(module, "stage_engine", lambda _url, name: PORTS.make_engine())

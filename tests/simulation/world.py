@@ -66,7 +66,7 @@ class World:
         self.nemesis = Nemesis(self, plan.faults)
         self.settings = SimpleNamespace(
             **vars(_SETTINGS),
-            batch=SimpleNamespace(records_max=plan.records_max, bytes_max=16_777_216),
+            batch=SimpleNamespace(records_max=plan.records_max, bytes_max=16_777_216, linger_ms=5),
         )
         self.failures: list[str] = []  # processes that ended as none should
         self.halted: dict[str, str] = {}  # stage → why
