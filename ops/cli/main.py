@@ -6,6 +6,7 @@ from ops.cli import (
     audit,
     bench,
     commands,
+    conformance,
     contract,
     database,
     dlq,
@@ -22,6 +23,7 @@ from ops.cli import (
     simulate,
     top,
     topics,
+    trigger,
     up,
     views,
     web,
@@ -57,7 +59,9 @@ app.add_typer(dlq.app, name="dlq", rich_help_panel=ACT)
 app.add_typer(commands.app, name="commands", rich_help_panel=ACT)
 app.add_typer(positions.app, name="positions", rich_help_panel=ACT)
 app.add_typer(ruling.app, name="ruling", rich_help_panel=ACT)
+app.add_typer(conformance.app, name="conformance", rich_help_panel=LOOK)
 app.add_typer(contract.app, name="contract", rich_help_panel=LOOK)
+app.command(rich_help_panel=ACT)(trigger.trigger)
 app.add_typer(topics.app, name="topics", rich_help_panel=SET_UP)
 app.add_typer(database.app, name="db", rich_help_panel=SET_UP)
 setup.register(app, SET_UP)

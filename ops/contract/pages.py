@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from ops.contract.about import About, about, glossary_of
 from ops.contract.messages import BY_TOPIC, MESSAGES
-from ops.web.pages import HERE, environment
+from ops.web.pages import environment
 
 
 def type_page(type_name: str) -> str:
@@ -43,7 +43,6 @@ def index_page() -> str:
 def html_page() -> str:
     """All of it in one file: style inside, no script, no address of anybody else."""
     return environment.get_template("contract_offline.html").render(
-        style=(HERE / "static" / "console.css").read_text(encoding="utf-8"),
         topics=list(BY_TOPIC.values()),
         summaries={name: message.summary for name, message in MESSAGES.items()},
         abouts=[about(name) for name in MESSAGES],

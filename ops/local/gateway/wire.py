@@ -45,13 +45,16 @@ class Unreadable(ValueError):
 def read_command(
     kind: Kind, headers: Iterable[tuple[str, bytes | None]], value: bytes | None
 ) -> PaymentCommand | CommandStatusRequested:
-    """Decode a record of the topic with commands of this kind. Raises Unreadable."""
+    """Decode a record of the topic with commands of this kind. Raises Unreadable.
+
+    Fields that it does not know are passed over: a later release may send some.
+    """
     try:
         envelope = from_headers(last_headers(headers))
         if envelope.type == COMMAND_TYPE[kind]:
-            return PaymentCommand.model_validate_json(value or b"")
+            return PaymentCommand.model_validate_json(value or b"", extra="ignore")
         if envelope.type == "command.status_requested":
-            return CommandStatusRequested.model_validate_json(value or b"")
+            return CommandStatusRequested.model_validate_json(value or b"", extra="ignore")
     except BadEnvelope as error:
         raise Unreadable(str(error)) from None
     except ValidationError as error:
