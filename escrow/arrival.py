@@ -11,9 +11,10 @@ from typing import Literal, NamedTuple, assert_never
 
 from escrow.decide import decide
 from escrow.decision import Applied, Parked, Refused, join
-from escrow.policy import policy_of
+from escrow.policy import policy_at
 from escrow.rules.mediation_rulings import ruling_waits
 from escrow.settlement import carrier_proof
+from escrow.silence import counted
 from escrow.state import Escrow, Order, Status, Waiting
 from escrow.transitions import allowed
 from schemas.door import Fact
@@ -72,7 +73,7 @@ def _arrival(order: Order, fact: Fact) -> Decided:
     if not isinstance(outcome, Parked):
         return _take(order, fact, "arrival", outcome, None)
     escrow = order.escrow
-    if escrow.parked >= policy_of(escrow.policy_version).parked_per_order_max:
+    if escrow.parked >= policy_at(fact.t).parked_per_order_max:
         return Decided(fact, "arrival", "dead_letter", "parking_full", 0, escrow, None, None)
     order.escrow = escrow._replace(parked=escrow.parked + 1)
     no = _link(order, fact, "parked", outcome.code)
@@ -88,9 +89,9 @@ def _take(
         no = _link(order, fact, "refused", outcome.code)
         return Decided(fact, step, "refused", outcome.code, no, order.escrow, parked_no, outcome)
     old = order.escrow.status
-    changes = _evolve(order, outcome)
+    changes = _evolve(order, outcome, fact)
     if (proof := carrier_proof(order, fact)) is not None:
-        changes += _evolve(order, proof)
+        changes += _evolve(order, proof, fact)
         outcome = join((outcome, proof))
     assert allowed(old, fact.type, order.escrow.status), f"{old} -> {order.escrow.status}"
     no = _link(order, fact, "applied", outcome.code)
@@ -102,14 +103,14 @@ def _take(
     return Decided(fact, step, "applied", outcome.code, no, escrow, parked_no, outcome, changes)
 
 
-def _evolve(order: Order, applied: Applied) -> tuple[StatusChange, ...]:
+def _evolve(order: Order, applied: Applied, fact: Fact) -> tuple[StatusChange, ...]:
     old = order.escrow
-    order.escrow = applied.escrow
+    order.escrow = counted(old, applied.escrow, fact.type, fact.t)
     for child in applied.children:
         order.put(child)
     if old.status == applied.escrow.status:
         return ()
-    return (StatusChange(old.status, applied.escrow),)
+    return (StatusChange(old.status, order.escrow),)
 
 
 def _link(order: Order, fact: Fact, outcome: str, code: str | None) -> int:
@@ -127,11 +128,11 @@ def _link(order: Order, fact: Fact, outcome: str, code: str | None) -> int:
 
 def _expire(order: Order, t: int) -> Iterator[Decided]:
     """Parked facts whose own time is up at `t` become dead letters; rulings never do."""
-    limit = policy_of(order.escrow.policy_version).park_limit_ms
     expired = [
         waiting
         for waiting in order.waiting
-        if waiting.fact.t + limit <= t and not isinstance(waiting.fact.data, RulingIssued)
+        if not isinstance(waiting.fact.data, RulingIssued)
+        and waiting.fact.t + policy_at(waiting.fact.t).park_limit_ms <= t
     ]
     for waiting in expired:
         _leave(order, waiting)

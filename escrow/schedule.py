@@ -3,7 +3,7 @@
 from hashlib import sha256
 from typing import NamedTuple
 
-from escrow.policy import policy_of
+from escrow.policy import policy_at
 from escrow.rules.refund_requests import mediation_eligible_at
 from escrow.state import Escrow, Waiting
 from schemas.deadlines import DeadlineReached
@@ -45,11 +45,11 @@ def ends_deadlines(escrow: Escrow, fact: Fact) -> bool:
     return is_tick and escrow.status != "FROZEN"
 
 
-def expires_at(escrow: Escrow, waiting: Waiting) -> int | None:
+def expires_at(waiting: Waiting) -> int | None:
     """When a parked fact becomes a dead letter, ms UTC; a ruling waits for ever."""
     if isinstance(waiting.fact.data, RulingIssued):
         return None
-    return waiting.fact.t + policy_of(escrow.policy_version).park_limit_ms
+    return waiting.fact.t + policy_at(waiting.fact.t).park_limit_ms
 
 
 def deadline_id(order_id: str, kind: str, due_at: int, request_id: str, attempt: int) -> str:

@@ -60,6 +60,7 @@ class Escrow(NamedTuple):
     refund_commands: int = 0  # decided so far, reissues not counted
     payout_commands: int = 0
     parked: int = 0  # facts that wait
+    silent_since: int | None = None  # ms; only where the policy lets silence decide
     decision_no: int = 0  # the last one taken
     chain_head: bytes = b""
 

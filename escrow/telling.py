@@ -59,7 +59,7 @@ def id_conflict_alarm(fact: Fact) -> Outgoing:
 
 def command_record(escrow: Escrow, command: Command, fact: Fact) -> Outgoing:
     """The command as its gateway reads it; `fact` asks for this attempt."""
-    valid_for_ms = policy_of(escrow.policy_version).command_valid_for_ms
+    valid_for_ms = policy_of(escrow.policy_version, fact.t).command_valid_for_ms
     data = {
         "command_id": command.command_id,
         "order_id": escrow.order_id,

@@ -41,6 +41,9 @@ TRANSITIONS: Final[dict[tuple[Status | None, str], frozenset[Status]]] = {
     ("IN_MEDIATION", "refund.withdrawn"): frozenset({"HELD"}),
     ("DISPUTED", "mediation.requested"): frozenset({"IN_MEDIATION"}),
     ("IN_MEDIATION", "ruling.issued"): _SETTLE_ANY,
+    # only where the policy lets silence decide
+    ("HELD", "deadline.reached"): frozenset({"RELEASED"}),
+    ("DISPUTED", "deadline.reached"): frozenset({"REFUNDED", "SPLIT"}),
     ("DISPUTED", "shipment.lost"): frozenset({"REFUNDED"}),
     ("IN_MEDIATION", "shipment.lost"): frozenset({"REFUNDED"}),
     ("DISPUTED", "shipment.returned"): frozenset({"REFUNDED"}),

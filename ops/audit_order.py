@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Final
 
+from escrow.silence import silence_of
 from escrow.state import SETTLED, Escrow
 from ops.audit_rows import compare_rows
 from ops.chain import BrokenChain, heads
@@ -143,6 +144,17 @@ def _deadlines(dossier: Dossier, again: Redecided) -> Iterator[Finding]:
             text = f"the deadline of {request_id} is not {right}"
         if found != right:
             yield Finding("rows", dossier.order_id, text)
+    if dossier.row is not None:
+        yield from _silences(dossier, dossier.row)
+
+
+def _silences(dossier: Dossier, row: Escrow) -> Iterator[Finding]:
+    """A silence that counts has its row, and no other one is there."""
+    due = silence_of(row)
+    stored = [(silence.kind, silence.due_at) for silence in dossier.silences]
+    if stored != ([] if due is None else [tuple(due)]):
+        text = f"silences stored {stored}, the row makes {due}"
+        yield Finding("rows", dossier.order_id, text)
 
 
 def _applied_results(dossier: Dossier, facts: Facts) -> Counter[tuple[str, str]]:

@@ -90,9 +90,8 @@ def _stored_children(dossier: Dossier) -> dict[tuple[str, str], Child]:
 
 
 def made_parked(again: Redecided) -> dict[int, ParkedRow]:
-    escrow = again.order.escrow
     return {
-        waiting.no: ParkedRow(waiting.no, waiting.code, expires_at(escrow, waiting))
+        waiting.no: ParkedRow(waiting.no, waiting.code, expires_at(waiting))
         for waiting in again.order.waiting
     }
 

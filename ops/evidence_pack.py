@@ -23,6 +23,7 @@ from storage.dossiers import (
     ParkedRow,
     Posting,
     Resolution,
+    SilenceRow,
     StoredFact,
 )
 from storage.facts import FACT_COLUMNS
@@ -40,6 +41,7 @@ _TABLES: Final[dict[str, type[Any]]] = {
     "evidence": Evidence,
     "chargebacks": Chargeback,
     "deadlines": DeadlineRow,
+    "silences": SilenceRow,
 }
 _BYTES: Final = {"chain_head", "text_digest", "salt"}
 

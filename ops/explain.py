@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from escrow.arrival import Decided
 from escrow.decision import Refused
-from escrow.policy import policy_of
+from escrow.policy import POLICIES, policy_of
+from escrow.policy_text import duration
 from escrow.state import Command, Escrow
 from ops import explain_next
 from ops.explain_money import where_money_is, why_status
@@ -41,6 +42,8 @@ class Explanation(NamedTuple):
     order_id: str
     status: str | None
     headline: str
+    policy_version: int | None  # pinned when the money was held
+    policy: str  # what that version says of this order, in one line
     money: list[str]
     why: list[Said]  # the facts that changed the status, in order
     next: list[explain_next.Prospect]
@@ -64,12 +67,14 @@ def explain(
         dossier.order_id,
         row.status,
         headline(row),
+        row.policy_version,
+        policy_line(row),
         where_money_is(row, dossier.commands),
         [_why(step, row.currency) for step in steps if step.changes],
         list(explain_next.prospects(dossier, row, now)),
         [] if again is None else list(_waiting(again, row)),
         [*_refused(steps, row.currency), *map(_letter, letters)],
-        [_command(sent, now) for sent in dossier.commands],
+        [_command(sent, row.policy_version, now) for sent in dossier.commands],
         [chargeback._asdict() for chargeback in dossier.chargebacks],
         doubts,
     )
@@ -80,6 +85,25 @@ def headline(row: Escrow) -> str:
     if row.status is None:
         return "no payment has come yet: nothing is held"
     return f"buyer {row.buyer_id} · supplier {row.supplier_id} · payment {row.payment_id}"
+
+
+def policy_line(row: Escrow) -> str:
+    """The version that decides this order, and its numbers."""
+    if row.policy_version is None:
+        return "none yet: a version is pinned when the money is held"
+    policy = POLICIES[row.policy_version]
+    switches = [
+        f"{name} {duration(ms)}"
+        for name, ms in (
+            ("the buyer's silence confirms after", policy.auto_confirm_after_ms),
+            ("the supplier's silence accepts after", policy.supplier_silence_ms),
+        )
+        if ms is not None
+    ]
+    mediation = f"mediation after {duration(policy.mediation_after_ms)}"
+    return ", ".join(
+        [f"version {policy.version}, pinned when the money was held: {mediation}", *switches]
+    )
 
 
 def _again(dossier: Dossier, elsewhere: dict[str, Elsewhere]) -> tuple[Redecided | None, list[str]]:
@@ -139,9 +163,9 @@ def _said(
     return Said(fact.t, said, fact.source, fact.id, outcome, code, reason, rule)
 
 
-def _command(sent: CommandRow, now: int) -> dict[str, Any]:
+def _command(sent: CommandRow, version: int | None, now: int) -> dict[str, Any]:
     command: Command = sent.command
-    patience = policy_of(None).gateway_patience_ms
+    patience = policy_of(version, command.asked_at).gateway_patience_ms
     is_open = command.state in ("PENDING", "ACCEPTED")
     return {
         **command._asdict(),

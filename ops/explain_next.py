@@ -6,8 +6,10 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from escrow.policy import policy_of
+from escrow.policy import DAY_MS, policy_of
+from escrow.policy_text import duration
 from escrow.rules.refund_requests import mediation_eligible_at
+from escrow.silence import silence_of
 from escrow.state import Escrow
 from ops.plain_words import short
 from schemas.money import format_amount
@@ -42,9 +44,10 @@ def _of_status(dossier: Dossier, row: Escrow, now: int) -> Iterator[Prospect]:
         case "HELD":
             text = f"buyer {row.buyer_id} may confirm delivery: all goes to the supplier"
             yield Prospect(text, "RULES 4.3, P1")
-            yield Prospect("or ask for a refund; nothing is released by itself", "P1, P2, P3")
+            yield from _of_buyer(row)
         case "DISPUTED":
             yield from _of_dispute(row)
+            yield from _of_supplier(row)
             yield _mediation(row, now)
         case "IN_MEDIATION":
             yield from _of_dispute(row)
@@ -58,6 +61,23 @@ def _of_status(dossier: Dossier, row: Escrow, now: int) -> Iterator[Prospect]:
             )
         case _ if all(sent.command.state == "SETTLED" for sent in dossier.commands):
             yield Prospect("nothing: the order is settled and the money has moved", "P4")
+
+
+def _of_buyer(row: Escrow) -> Iterator[Prospect]:
+    silence = silence_of(row)
+    if silence is None:
+        yield Prospect("or ask for a refund; nothing is released by itself", "P1, P2, P3")
+        return
+    yield Prospect("or ask for a refund", "P2, P3")
+    text = "silence until then confirms it, if every parcel has been delivered"
+    yield Prospect(text, "RULES 4.9 auto_confirm_after", silence.due_at)
+
+
+def _of_supplier(row: Escrow) -> Iterator[Prospect]:
+    silence = silence_of(row)
+    if silence is not None:
+        text = f"supplier {row.supplier_id}'s silence until then accepts the buyer's offer"
+        yield Prospect(text, "RULES 4.9 supplier_silence", silence.due_at)
 
 
 def _of_dispute(row: Escrow) -> Iterator[Prospect]:
@@ -79,13 +99,19 @@ def _mediation(row: Escrow, now: int) -> Prospect:
     who = f"buyer {row.buyer_id} may ask for the mediator"
     if now >= eligible_at:
         return Prospect(f"{who} (request {row.request_id})", "RULES 4.4, P5")
-    return Prospect(f"{who}, ten days after the first request", "RULES 4.4, P5", eligible_at)
+    assert row.first_requested_at is not None
+    after = _span(eligible_at - row.first_requested_at)
+    return Prospect(f"{who}, {after} after the first request", "RULES 4.4, P5", eligible_at)
+
+
+def _span(ms: int) -> str:
+    return "ten days" if ms == 10 * DAY_MS else duration(ms)
 
 
 def _of_command(sent: CommandRow, row: Escrow, now: int) -> Iterator[Prospect]:
     command = sent.command
     name = f"{command.kind} {short(command.command_id)}"
-    patience_ms = policy_of(row.policy_version).gateway_patience_ms
+    patience_ms = policy_of(row.policy_version, command.asked_at).gateway_patience_ms
     if sent.hold is not None:
         yield Prospect(f"{name} is held until a person decides ({sent.hold})", "RULES 4.6")
     elif command.state in ("PENDING", "ACCEPTED") and sent.unsent:

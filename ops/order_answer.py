@@ -86,6 +86,6 @@ def rows_json(dossier: Dossier) -> dict[str, Any]:
         ],
         **{
             name: [row._asdict() for row in getattr(dossier, name)]
-            for name in (*plain_rows, "chargebacks", "deadlines")
+            for name in (*plain_rows, "chargebacks", "deadlines", "silences")
         },
     }

@@ -5,7 +5,7 @@ Nothing is decided here. A type without words does not compile.
 
 from typing import Final, assert_never
 
-from schemas.deadlines import DeadlineReached
+from schemas.deadlines import DeadlineReached, Kind
 from schemas.door import Fact
 from schemas.facts import FactData
 from schemas.gateway_results import GatewayAccepted, GatewayFailed, GatewayReturned, GatewaySettled
@@ -68,6 +68,14 @@ _RULE_OF_REFUSAL: Final[dict[str, str]] = {
 }
 
 
+_DEADLINE: Final[dict[Kind, str]] = {
+    "mediation_available": "mediation",
+    "park_limit": "the park limit",
+    "auto_confirm": "confirmation by the buyer's silence",
+    "supplier_silence": "acceptance by the supplier's silence",
+}
+
+
 def rule_of(fact_type: str, code: str | None = None) -> str:
     """The section of RULES, and the promises, that decided a fact so."""
     return _RULE_OF_REFUSAL.get(code or "", RULE_OF[fact_type])
@@ -87,8 +95,7 @@ def _say(data: FactData, currency: str) -> str:
         case CommandReissued():
             return f"operator {data.operator_id} reissued command {short(data.command_id)}"
         case DeadlineReached():
-            kind = {"mediation_available": "mediation", "park_limit": "the park limit"}[data.kind]
-            return f"the ticker announced that {kind} was due at {data.due_at}"
+            return f"the ticker announced that {_DEADLINE[data.kind]} was due at {data.due_at}"
         case RulingIssued():
             return _of_ruling(data, currency)
         case EvidenceSubmitted():

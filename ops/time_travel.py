@@ -6,11 +6,12 @@ between them, so that a fact of an earlier time may have been decided after it.
 
 from typing import NamedTuple
 
+from escrow.silence import silence_of
 from escrow.state import Chargeback, Command, Evidence, Offer, Shipment
 from ops.audit_order import Facts
 from ops.audit_rows import MadeRows, made_parked
 from ops.redecide import Elsewhere, Redecided, open_deadlines, redecide
-from storage.dossiers import CommandRow, DeadlineRow, Dossier
+from storage.dossiers import CommandRow, DeadlineRow, Dossier, SilenceRow
 
 
 class NothingYet(Exception):
@@ -76,4 +77,6 @@ def _dossier(order_id: str, again: Redecided, facts: Facts) -> Dossier:
     dossier.commands.sort(key=lambda sent: (sent.no, sent.n))
     due = open_deadlines(order_id, again)
     dossier.deadlines = [DeadlineRow(request_id, at, 0) for request_id, at in due.items()]
+    if (silence := silence_of(row)) is not None:
+        dossier.silences = [SilenceRow(*silence, 0)]
     return dossier

@@ -5,7 +5,7 @@ Counted as of an instant given in ms UTC: nothing here reads a clock.
 
 from typing import Any, Final, NamedTuple
 
-from escrow.policy import CURRENT
+from escrow.policy import policy_at
 from storage.positions import decided_until
 from storage.reading import Snapshot
 from storage.rows import fetch
@@ -77,7 +77,10 @@ SELECT count(*), (extract(epoch FROM min(at)) * 1000)::bigint FROM position_move
 WHERE to_offset > from_offset
 """
 _HELD_BACK: Final = "SELECT count(*) FROM command_holds"
-_DEADLINES: Final = "SELECT count(*), min(due_at) FROM deadlines WHERE due_at <= %(now)b"
+_DEADLINES: Final = """
+SELECT count(*), min(due_at) FROM
+  (SELECT due_at FROM deadlines UNION ALL SELECT due_at FROM silences) d WHERE due_at <= %(now)b
+"""
 
 
 def waiting(connection: Snapshot, now: int) -> list[Waiting]:
@@ -113,7 +116,7 @@ def parked(connection: Snapshot, now: int) -> list[Waiting]:
 
 def silent(connection: Snapshot, now: int) -> list[Waiting]:
     """Commands without a final answer for longer than a gateway may take, by kind."""
-    since = now - CURRENT.gateway_patience_ms
+    since = now - policy_at(now).gateway_patience_ms
     return [_aged(row) for row in fetch(connection, _SILENT, since=since, now=now)]
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Table
 from escrow.arrival import Decided, Moved
 from escrow.decision import Applied
 from escrow.schedule import ends_deadlines, expires_at, opened, voided
+from escrow.silence import silence_of
 from escrow.state import (
     Chargeback,
     Child,
@@ -72,6 +73,7 @@ _FIRED: Final = """
 DELETE FROM deadlines d USING unnest(%(order_ids)b::text[], %(ts)b::bigint[]) AS s(order_id, t)
 WHERE d.order_id = s.order_id AND d.due_at <= s.t
 """
+_SPOKEN: Final = "DELETE FROM silences WHERE order_id = ANY(%(order_ids)b::text[])"
 _HOLD: Final = """
 INSERT INTO command_holds (order_id, command_id, reason)
 SELECT s.order_id, s.command_id, 'settled_after_reissue'
@@ -145,6 +147,9 @@ class Decisions:
         self._reschedule(order_id, step)
         if ends_deadlines(step.escrow, step.fact):
             self._fired.append((order_id, step.fact.t))
+            key = order_id, step.escrow.request_id or ""
+            if self._scheduled.get(key, step.fact.t + 1) <= step.fact.t:  # in one batch: a rebuild
+                del self._scheduled[key]
         if step.result is not None:
             self.messages.extend(tell(step))
 
@@ -227,6 +232,7 @@ class Decisions:
         self._write_parked(connection)
         written("parked")
         self._write_deadlines(connection)
+        _write_silences(connection, changes)
         written("deadlines")
         _copy(connection, tables.payments, ("payment_id", "order_id"), sorted(self._claims))
         written("payments")
@@ -305,7 +311,7 @@ class Decisions:
 
     def _write_parked(self, connection: Connection) -> None:
         rows = [
-            (order_id, no, waiting.code, expires_at(self._orders[order_id].escrow, waiting))
+            (order_id, no, waiting.code, expires_at(waiting))
             for (order_id, no), waiting in self._waiting.items()
         ]
         _copy(connection, tables.parked, ("order_id", "decision_no", "code", "expires_at"), rows)
@@ -324,6 +330,21 @@ class Decisions:
             execute(connection, _FIRED, order_ids=list(order_ids), ts=list(ts))
         rows = [(*key, due_at) for key, due_at in self._scheduled.items()]
         _copy(connection, tables.deadlines, ("order_id", "request_id", "due_at"), rows)
+
+
+def _write_silences(connection: Connection, changes: Sequence[tuple[Escrow, Escrow]]) -> None:
+    """What will decide an order if nobody speaks: a row follows from the order's row alone."""
+    moved = [
+        (after.order_id, old, new)
+        for before, after in changes
+        if (before.silent_since is not None or after.silent_since is not None)
+        and (old := silence_of(before)) != (new := silence_of(after))
+    ]
+    gone = [order_id for order_id, old, _ in moved if old is not None]
+    if gone:
+        execute(connection, _SPOKEN, order_ids=gone)
+    rows = [(order_id, *new) for order_id, _, new in moved if new is not None]
+    _copy(connection, tables.silences, ("order_id", "kind", "due_at"), rows)
 
 
 _NOTHING: Final[tuple[set[str], set[str], set[str]]] = (set(), set(), set())

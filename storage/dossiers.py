@@ -96,6 +96,12 @@ class DeadlineRow(NamedTuple):
     ticks: int
 
 
+class SilenceRow(NamedTuple):
+    kind: str
+    due_at: int
+    ticks: int
+
+
 @dataclass(slots=True)
 class Dossier:
     """One order's rows, table by table."""
@@ -112,6 +118,7 @@ class Dossier:
     evidence: list[Evidence] = field(default_factory=list)
     chargebacks: list[Chargeback] = field(default_factory=list)
     deadlines: list[DeadlineRow] = field(default_factory=list)
+    silences: list[SilenceRow] = field(default_factory=list)
 
 
 _ONE: Final = "r.order_id = %(order_id)b"
@@ -169,6 +176,7 @@ _SIMPLE: Final[dict[str, tuple[str, type[Any]]]] = {
         _rows_sql("deadlines", ("request_id", "due_at", "ticks"), "r.due_at"),
         DeadlineRow,
     ),
+    "silences": (_rows_sql("silences", SilenceRow._fields, "r.kind"), SilenceRow),
 }
 _UNSENT: Final = """
 SELECT command_id FROM outbox

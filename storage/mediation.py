@@ -6,7 +6,7 @@ a second index entry, and these few pages a day are not worth that.
 
 from typing import Final, NamedTuple
 
-from escrow.policy import policy_of
+from escrow.policy import POLICIES
 from storage.reading import Snapshot
 from storage.rows import fetch
 
@@ -42,6 +42,6 @@ def disputes(connection: Snapshot, *, limit: int) -> list[Dispute]:
     """Open disputes, the longest waiting first; those in mediation before all others."""
     found = []
     for *columns, version, buyers, suppliers in fetch(connection, _DISPUTES, limit=limit):
-        eligible_at = columns[-1] + policy_of(version).mediation_after_ms
+        eligible_at = columns[-1] + POLICIES[version].mediation_after_ms
         found.append(Dispute._make((*columns, eligible_at, buyers, suppliers)))
     return found

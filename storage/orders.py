@@ -22,6 +22,7 @@ from escrow.state import (
     Shipment,
     Waiting,
 )
+from schemas.deadlines import DeadlineReached
 from schemas.door import Fact
 from schemas.refund_requests import EvidenceSubmitted
 from storage.facts import FACT_COLUMNS, fact_from_row
@@ -75,6 +76,12 @@ JOIN evidence c ON c.order_id = s.order_id AND c.by = s.by AND c.sha256 = s.sha2
 """
 
 
+_SHIPMENTS: Final = f"""
+SELECT order_id, {", ".join(Shipment._fields)} FROM shipments
+WHERE order_id = ANY(%(order_ids)b::text[])
+"""  # noqa: S608  our own names
+
+
 def lock_orders(
     connection: Connection, order_ids: Collection[str], payments: dict[str, str]
 ) -> dict[str, Order]:
@@ -114,6 +121,7 @@ def load_named(connection: Connection, orders: dict[str, Order], facts: Iterable
             orders[fact.order_id].waiting.append(Waiting(row[0], fact, row[1]))
             facts.append(fact)
     _load_children(connection, orders, facts)
+    _load_parcels(connection, orders, facts)
 
 
 def load_payments(connection: Connection, payment_ids: Collection[str]) -> dict[str, str]:
@@ -144,6 +152,18 @@ def _escrow(row: tuple[Any, ...]) -> Escrow:
     An array of both kinds of number is one that the driver refuses to write.
     """
     return Escrow(*row)._replace(loss_minor=int(row[_LOSS]))
+
+
+def _load_parcels(connection: Connection, orders: dict[str, Order], facts: Iterable[Fact]) -> None:
+    """A silence after delivery names no parcel: all of them must have arrived."""
+    asked = {
+        fact.order_id
+        for fact in facts
+        if isinstance(fact.data, DeadlineReached) and fact.data.kind == "auto_confirm"
+    }
+    if asked:
+        for order_id, *fields in fetch(connection, _SHIPMENTS, order_ids=list(asked)):
+            orders[order_id].put(Shipment(*fields))
 
 
 def _load_children(connection: Connection, orders: dict[str, Order], facts: Iterable[Fact]) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from storage import migrate
 from storage.engine import reading_engine, stage_engine
+from storage.policies import learn_if_there
 
 Snapshot = Connection  # a connection inside one read-only transaction
 Snapshots = Callable[[], AbstractContextManager[Snapshot]]
@@ -56,6 +57,7 @@ class Reader:
                     isolation_level="REPEATABLE READ", postgresql_readonly=True
                 )
                 with connection.begin():
+                    learn_if_there(connection)
                     yield connection
         except (SQLAlchemyError, DriverError) as error:
             self._engine.dispose()  # the other connections may have died with it

@@ -36,10 +36,12 @@ from storage.tables import (
     offers,
     parked,
     payments,
+    policies,
     position_moves,
     postings,
     resolutions,
     shipments,
+    silences,
     supplier_reports,
 )
 
@@ -50,6 +52,7 @@ CARRIED_OVER: Final = (
     dead_letters,
     dead_letter_actions,
     consumer_positions,
+    policies,
 )
 _NUMBERED: Final = {"position_moves": "move_no", "dead_letter_actions": "action_no"}
 # Tables that facts make, without what only the ticker knows: whom it has told, and asked.
@@ -70,6 +73,7 @@ MADE: Final[dict[Table, frozenset[str]]] = {
     command_holds: frozenset(),
     postings: frozenset(),
     deadlines: _TICKER,
+    silences: _TICKER,
     supplier_reports: frozenset(),
 }
 _ALWAYS_FILLED: Final = ("outbox_slices", "alembic_version")

@@ -79,6 +79,7 @@ _DECIDING: Final[Cells] = {
     ),
     "command_holds": ("INSERT",),
     "deadlines": ("SELECT", "INSERT", "DELETE"),
+    "silences": ("SELECT", "INSERT", "DELETE"),
     "total_deltas": ("INSERT",),
 }
 # What every stage writes about itself and its records.
@@ -89,6 +90,7 @@ _READING_ON: Final[Cells] = {
         "UPDATE (epoch, next_offset, last_offset, last_digest, t_max)",
     ),
     "batches": ("INSERT",),
+    "policies": ("SELECT",),
     "outbox": ("INSERT",),
     "dead_letters": ('SELECT (topic, partition, "offset")', "INSERT"),
 }
@@ -107,6 +109,8 @@ _TICKING: Final[Cells] = {
     "identities": ("SELECT",),
     "escrows": ("SELECT (order_id, status, policy_version)",),
     "deadlines": ("SELECT", "UPDATE (ticks, ticked_at)"),
+    "silences": ("SELECT", "UPDATE (ticks, ticked_at)"),
+    "policies": ("SELECT",),
     "parked": ("SELECT", "UPDATE (ticks, ticked_at)"),
     "commands": ("SELECT", "UPDATE (status_asked_at)"),
     "outbox": ("SELECT (id, sent_at)", "INSERT", "DELETE"),
@@ -133,12 +137,15 @@ _EXPORTING: Final[Cells] = {
     "parked": ("SELECT",),
     "facts": ("SELECT (order_id, decision_no, t)",),
     "deadlines": ("SELECT",),
+    "silences": ("SELECT",),
+    "policies": ("SELECT",),
 }
 _LOOKING: Final[Cells] = dict.fromkeys((*metadata.tables, "alembic_version"), ("SELECT",))
 _CONSOLE: Final[Cells] = {**_LOOKING, "dead_letter_actions": ("SELECT", "INSERT")}
 _OPERATING: Final[Cells] = {
     **_CONSOLE,
     "position_moves": ("SELECT", "INSERT"),
+    "policies": ("SELECT", "INSERT"),
     "consumer_positions": (
         "SELECT",
         "INSERT",

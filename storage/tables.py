@@ -111,6 +111,7 @@ escrows: Final = Table(
     Column("parked", Integer, nullable=False, server_default="0"),
     Column("decision_no", Integer, nullable=False, server_default="0"),
     Column("chain_head", LargeBinary, nullable=False, server_default=text("''::bytea")),
+    Column("silent_since", BigInteger),  # ms; where the policy lets silence decide
     CheckConstraint(
         "captured_minor = held_minor + refunded_minor + paid_out_minor + charged_back_minor",
         name="money_adds_up",
@@ -517,6 +518,31 @@ deadlines: Final = Table(
     Index("ix_deadlines_ticked_at", "ticked_at", postgresql_where=text("ticked_at IS NOT NULL")),
 )
 
+# Whose silence will decide an order, and when; only where its policy lets silence decide.
+silences: Final = Table(
+    "silences",
+    metadata,
+    _id("order_id", primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    *_ticks(),
+    _one_of("kind", ("auto_confirm", "supplier_silence"), "kind"),
+    Index("ix_silences_due_at", "due_at", postgresql_where=text("ticked_at IS NULL")),
+    Index("ix_silences_ticked_at", "ticked_at", postgresql_where=text("ticked_at IS NOT NULL")),
+)
+
+# Versions of the policy after the first, which ships with the program; append-only.
+policies: Final = Table(
+    "policies",
+    metadata,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("content", Text, nullable=False),  # as in a policy file (docs/policy.md)
+    Column("operator_id", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint("version > 1", name="first_one_ships"),
+)
+
 # Buyers' reports of suppliers who asked for payment outside escrow; they concern no order.
 supplier_reports: Final = Table(
     "supplier_reports",
@@ -542,4 +568,5 @@ APPEND_ONLY: Final = (
     batches,
     dead_letter_actions,
     position_moves,
+    policies,
 )

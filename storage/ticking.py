@@ -7,18 +7,18 @@ still there although its tick is known must be ticked again (RULES 4.7).
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
-from escrow.policy import CURRENT, POLICIES
+from escrow.policy import POLICIES, policy_at
 from escrow.telling import Outgoing
 from schemas.commands import COMMAND_TOPIC, CommandStatusRequested
+from schemas.deadlines import SILENCES, Kind
 from schemas.order_events import sent_id
 from storage import outbox
 from storage.rows import execute, fetch
 
-Kind = Literal["mediation_available", "park_limit"]
 LOCK_KEY: Final = 0x7469636B  # "tick"
 LOST_AFTER_MS: Final = 3_600_000  # an undecided tick is sent again, under the same id
 
@@ -29,7 +29,7 @@ class Due(NamedTuple):
     kind: Kind
     order_id: str
     due_at: int  # ms UTC
-    request_id: str  # empty for a park limit
+    request_id: str  # empty but for mediation
     ticks: int  # decided so far; this is attempt `ticks + 1`
 
 
@@ -51,6 +51,9 @@ UNION ALL
    SELECT order_id, expires_at, ticks FROM parked
    WHERE ticked_at IS NULL AND expires_at <= %(now)b::int8
    ORDER BY expires_at LIMIT %(rows_max)b) p GROUP BY order_id, expires_at)
+UNION ALL
+(SELECT kind, order_id, due_at, '', ticks FROM silences
+ WHERE ticked_at IS NULL AND due_at <= %(now)b::int8 ORDER BY due_at LIMIT %(rows_max)b)
 """
 _TICKED: Final = """
 (SELECT 'mediation_available', d.order_id, d.due_at, d.request_id, d.ticks
@@ -62,6 +65,9 @@ UNION ALL
    SELECT order_id, expires_at, ticks FROM parked
    WHERE ticked_at IS NOT NULL ORDER BY ticked_at LIMIT %(rows_max)b) p
  GROUP BY order_id, expires_at)
+UNION ALL
+(SELECT kind, order_id, due_at, '', ticks FROM silences
+ WHERE ticked_at IS NOT NULL ORDER BY ticked_at LIMIT %(rows_max)b)
 """
 # Rows that a decision is just working on are passed over: they may be gone in a moment, and he who
 # never waits is never part of a deadlock.
@@ -76,6 +82,12 @@ UPDATE parked p SET ticked_at = NULL
 FROM (SELECT order_id, decision_no FROM parked WHERE ticked_at <= %(before)b::int8
       ORDER BY order_id, decision_no FOR UPDATE SKIP LOCKED) f
 WHERE p.order_id = f.order_id AND p.decision_no = f.decision_no
+"""
+_LOST_SILENCES: Final = """
+UPDATE silences s SET ticked_at = NULL
+FROM (SELECT order_id FROM silences WHERE ticked_at <= %(before)b::int8
+      ORDER BY order_id FOR UPDATE SKIP LOCKED) f
+WHERE s.order_id = f.order_id
 """
 _GIVEN: Final = """
 unnest(%(order_ids)b::text[], %(request_ids)b::text[], %(due)b::int8[], %(ticks)b::int4[])
@@ -96,6 +108,14 @@ WITH free AS MATERIALIZED (
   FOR UPDATE OF p SKIP LOCKED)
 UPDATE parked p SET ticks = f.ticks, ticked_at = %(ticked_at)b::int8 FROM free f
 WHERE p.order_id = f.order_id AND p.decision_no = f.decision_no
+"""  # noqa: S608  our own text
+_SET_SILENCES: Final = f"""
+WITH free AS MATERIALIZED (
+  SELECT q.order_id, s.ticks FROM {_GIVEN} JOIN silences q
+    ON q.order_id = s.order_id AND q.due_at = s.due_at
+  FOR UPDATE OF q SKIP LOCKED)
+UPDATE silences q SET ticks = f.ticks, ticked_at = %(ticked_at)b::int8 FROM free f
+WHERE q.order_id = f.order_id
 """  # noqa: S608  our own text
 _SILENT: Final = """
 UPDATE commands c SET status_asked_at = %(now)b::int8
@@ -146,8 +166,9 @@ def tick_again(connection: Connection, deadlines: Sequence[Due]) -> None:
 def forget_lost(connection: Connection, now: int) -> int:
     """Ticks that no one has decided for an hour go out again; returns how many."""
     before = now - LOST_AFTER_MS
-    return execute(connection, _LOST_DEADLINES, before=before) + execute(
-        connection, _LOST_PARKED, before=before
+    return sum(
+        execute(connection, sql, before=before)
+        for sql in (_LOST_DEADLINES, _LOST_PARKED, _LOST_SILENCES)
     )
 
 
@@ -157,13 +178,13 @@ def ask_about_silent(connection: Connection, now: int, rows_max: int = 500) -> l
     Mark and question are one transaction; each is asked about once in every interval of patience.
     """
     silent: list[Silent] = []
-    for policy in POLICIES.values():
+    for policy in tuple(POLICIES.values()):
         rows = fetch(
             connection,
             _SILENT,
             now=now,
             before=now - policy.gateway_patience_ms,
-            current=CURRENT.version,
+            current=policy_at(now).version,
             version=policy.version,
             rows_max=rows_max,
         )
@@ -199,7 +220,11 @@ def _set(connection: Connection, deadlines: Sequence[Due], ticked_at: int | None
 
 
 def _by_table(deadlines: Sequence[Due]) -> Iterator[tuple[str, list[Due]]]:
-    for kind, sql in (("mediation_available", _SET_DEADLINES), ("park_limit", _SET_PARKED)):
-        rows = [row for row in deadlines if row.kind == kind]
+    for kinds, sql in (
+        (frozenset({"mediation_available"}), _SET_DEADLINES),
+        (frozenset({"park_limit"}), _SET_PARKED),
+        (SILENCES, _SET_SILENCES),
+    ):
+        rows = [row for row in deadlines if row.kind in kinds]
         if rows:
             yield sql, sorted(rows)

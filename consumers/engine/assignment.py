@@ -17,6 +17,7 @@ from consumers.engine.processing import Halt
 from consumers.engine.records import Partition, record_digest
 from schemas.door import Record
 from storage.engine import Connection
+from storage.policies import learn_policies
 from storage.positions import Position, take_epoch
 
 log = structlog.get_logger()
@@ -88,6 +89,7 @@ def adopt(
     """Take over one partition; raises Halt if its log is not the one that was read."""
     with connection.begin():
         position = take_epoch(connection, stage, *partition, cluster_id)
+        learn_policies(connection)
     where = TopicPartition(*partition)
     begin = consumer.beginning_offsets([where])[where]
     end = consumer.end_offsets([where])[where]

@@ -24,6 +24,7 @@ from schemas.order_events import rfc3339
 from storage import relaying, ticking, totals
 from storage.engine import CONNECTION_LOST, Connection, Engine, stage_engine
 from storage.facts import identity_key, known_identities
+from storage.policies import learn_policies
 from storage.positions import decided_until
 from storage.ticking import Due
 
@@ -75,6 +76,7 @@ class Ticker:
             crash_point("ticker.active")
             log.info("active")
         with connection.begin():
+            learn_policies(connection)
             now = self._clock(connection)
         if now < 0:
             return 0

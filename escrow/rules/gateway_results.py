@@ -66,7 +66,8 @@ def _failed(order: Order, fact: Fact, command: Command, *, retryable: bool) -> O
     if command.state in _FINAL:
         return Refused(_FINAL[command.state])
     failed = command._replace(failures=command.failures + 1)
-    if retryable and command.failures < policy_of(order.escrow.policy_version).max_attempts - 1:
+    attempts = policy_of(order.escrow.policy_version, fact.t).max_attempts
+    if retryable and command.failures < attempts - 1:
         again = failed._replace(state="PENDING", attempt=command.attempt + 1, asked_at=fact.t)
         return Applied(order.escrow, children=(again,), sends=(again,))
     return Applied(

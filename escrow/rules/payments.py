@@ -1,7 +1,7 @@
 """Money comes in once, and what a card network takes back is booked, never argued (RULES 4.1)."""
 
 from escrow.decision import Alarm, Applied, Outcome, Refused
-from escrow.policy import policy_of
+from escrow.policy import policy_at
 from escrow.postings import Movement, movement
 from escrow.settlement import new_command
 from escrow.state import SETTLED, Chargeback, Claim, Escrow, Order
@@ -23,7 +23,7 @@ def captured(order: Order, fact: Fact, data: PaymentCaptured) -> Outcome:
         if data.paid_through != "escrow":
             return Refused("not_paid_through_escrow")
         return _send_back(escrow, fact, data, "duplicate_payment")
-    policy = policy_of(escrow.policy_version)
+    policy = policy_at(fact.t)
     code: AppliedCode
     if data.paid_through != "escrow":
         code = "not_paid_through_escrow"

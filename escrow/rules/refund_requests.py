@@ -5,7 +5,7 @@ The checks of each rule stand in the order of RULES. Status here is `HELD`, `DIS
 """
 
 from escrow.decision import Applied, Outcome, Refused
-from escrow.policy import policy_of
+from escrow.policy import POLICIES
 from escrow.settlement import settle
 from escrow.state import DISPUTE_OPEN, SETTLED, Escrow, Evidence, Offer, Order
 from schemas.door import Fact
@@ -150,7 +150,8 @@ def mediation(order: Order, fact: Fact, data: MediationRequested) -> Outcome:
 def mediation_eligible_at(escrow: Escrow) -> int:
     """The first instant, ms UTC, at which mediation may be asked for."""
     assert escrow.first_requested_at is not None
-    return escrow.first_requested_at + policy_of(escrow.policy_version).mediation_after_ms
+    assert escrow.policy_version is not None
+    return escrow.first_requested_at + POLICIES[escrow.policy_version].mediation_after_ms
 
 
 def _available(escrow: Escrow) -> tuple[tuple[str, str], ...]:

@@ -14,6 +14,7 @@ from ops.cli import (
     lag,
     ledger,
     order,
+    policy,
     positions,
     rebuild,
     reconcile,
@@ -27,6 +28,7 @@ from ops.cli import (
     up,
     views,
     web,
+    whatif,
 )
 
 LOOK = "Look: nothing is changed"
@@ -52,6 +54,7 @@ app.command(rich_help_panel=LOOK)(audit.audit)
 app.add_typer(facts.app, name="facts", rich_help_panel=LOOK)
 app.add_typer(ledger.app, name="ledger", rich_help_panel=LOOK)
 app.command(rich_help_panel=LOOK)(simulate.simulate)
+app.command(rich_help_panel=LOOK)(whatif.whatif)
 app.command(rich_help_panel=LOOK)(rebuild.rebuild)
 app.command(rich_help_panel=LOOK)(reconcile.reconcile)
 app.command(rich_help_panel=LOOK)(bench.bench)
@@ -62,6 +65,7 @@ app.add_typer(ruling.app, name="ruling", rich_help_panel=ACT)
 app.add_typer(conformance.app, name="conformance", rich_help_panel=LOOK)
 app.add_typer(contract.app, name="contract", rich_help_panel=LOOK)
 app.command(rich_help_panel=ACT)(trigger.trigger)
+app.add_typer(policy.app, name="policy", rich_help_panel=SET_UP)
 app.add_typer(topics.app, name="topics", rich_help_panel=SET_UP)
 app.add_typer(database.app, name="db", rich_help_panel=SET_UP)
 setup.register(app, SET_UP)

@@ -71,6 +71,7 @@ def explain_page(explanation: Explanation, now: int) -> RenderableType:
     parts: list[RenderableType] = [
         _title(explanation.order_id, explanation.status, explanation.headline)
     ]
+    parts.append(_line("policy", explanation.policy))
     parts += [Text(f"! {plain(doubt)}", style="bold red") for doubt in explanation.doubts]
     parts.append(_section("Where the money is", [Text(plain(m)) for m in explanation.money]))
     why = [_said(said) for said in explanation.why]

@@ -11,7 +11,17 @@ from typing import Any, Final
 from psycopg import errors
 
 from escrow.state import Escrow
-from storage import dead_letters, decisions, facts, orders, positions, relaying, ticking, totals
+from storage import (
+    dead_letters,
+    decisions,
+    facts,
+    orders,
+    policies,
+    positions,
+    relaying,
+    ticking,
+    totals,
+)
 from storage.relaying import Unsent
 from tests.simulation.database import EXCLUSIVE, SHARE, Row, Server, Tx
 
@@ -403,6 +413,14 @@ def _purge(server: Server, tx: Tx, _sql: str, p: dict[str, Any]) -> Answer:
     return _delete(server, tx, "outbox", sorted(old)[: p["rows_max"]])
 
 
+# the policy: the first version is all there is
+
+
+@answers(policies._READ)
+def _no_policies(_server: Server, _tx: Tx, _sql: str, _p: dict[str, Any]) -> Answer:
+    return [], 0
+
+
 # the ticker
 
 
@@ -491,6 +509,12 @@ def _forget_lost(server: Server, tx: Tx, sql: str, p: dict[str, Any]) -> Answer:
     return [], touched
 
 
+def _no_silences(server: Server, tx: Tx, _sql: str, _p: dict[str, Any]) -> Answer:
+    assert not server.seen(tx, "silences"), "no policy here lets silence decide"
+    return [], 0
+
+
+STATEMENTS[ticking._LOST_SILENCES] = _no_silences
 STATEMENTS[ticking._LOST_DEADLINES] = STATEMENTS[ticking._LOST_PARKED] = _forget_lost
 
 

@@ -80,8 +80,8 @@ def test_a_thaw_leaves_the_deadline_as_it_was() -> None:
 def test_a_parked_fact_expires_thirty_days_after_its_own_time_and_a_ruling_never() -> None:
     story = an_order().waits("delivery.confirmed", t=T0 + 3).waits("ruling.issued")
     parked, ruling = story.order.waiting
-    assert expires_at(story.row, parked) == T0 + 3 + 30 * DAY_MS
-    assert expires_at(story.row, ruling) is None
+    assert expires_at(parked) == T0 + 3 + 30 * DAY_MS
+    assert expires_at(ruling) is None
 
 
 @pytest.mark.parametrize(("request_id", "attempt"), [("r-1", 1), ("", 1), ("r-1", 2)])

@@ -47,11 +47,11 @@ def test_two_orders_share_no_child() -> None:
 
 
 def test_a_policy_is_found_by_its_version_and_the_current_one_without() -> None:
-    assert policy_of(None) is CURRENT
-    assert all(policy_of(version).version == version for version in POLICIES)
+    assert policy_of(None, 0) is CURRENT
+    assert all(policy_of(version, 0).version == version for version in POLICIES)
     assert CURRENT.version == max(POLICIES)
     with pytest.raises(KeyError):  # a version that is not known is never taken for the current one
-        policy_of(max(POLICIES) + 1)
+        policy_of(max(POLICIES) + 1, 0)
 
 
 def test_the_policy_is_that_of_rules_4_9() -> None:
@@ -64,6 +64,9 @@ def test_the_policy_is_that_of_rules_4_9() -> None:
         "max_attempts": 5,
         "gateway_patience_ms": 15 * 60_000,
         "command_valid_for_ms": 24 * 3_600_000,
+        "effective_at": 0,
+        "auto_confirm_after_ms": None,
+        "supplier_silence_ms": None,
     }
 
 

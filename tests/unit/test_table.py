@@ -8,6 +8,7 @@ from typing import Any, Final, get_args
 
 import pytest
 
+from escrow.policy import CURRENT, instead
 from escrow.transitions import STATUSES, TRANSITIONS, allowed
 from schemas.facts import FACT_TYPES
 from schemas.reasons import ParkCode
@@ -165,7 +166,12 @@ WAYS: Final[tuple[tuple[str, str, dict[str, Any], str], ...]] = (
     ("in_mediation", "shipment.lost", {}, "REFUNDED"),
     ("disputed", "shipment.returned", {}, "REFUNDED"),
     ("in_mediation", "shipment.returned", {}, "REFUNDED"),
+    ("delivered", "deadline.reached", {"kind": "auto_confirm"}, "RELEASED"),
+    ("silent", "deadline.reached", {"kind": "supplier_silence"}, "REFUNDED"),
+    ("silent_to_a_part", "deadline.reached", {"kind": "supplier_silence"}, "SPLIT"),
 )
+# both switches on, and already after a millisecond: for the ways that only silence opens
+IMPATIENT: Final = CURRENT._replace(auto_confirm_after_ms=1, supplier_silence_ms=1)
 
 
 def special(past: str) -> Story:
@@ -185,6 +191,12 @@ def special(past: str) -> Story:
             return an_order().in_mediation().says("refund.offered", amount_minor=1, **by_buyer)
         case "offered_all_in_mediation":
             return an_order().in_mediation().says("refund.offered", **by_buyer)
+        case "delivered":
+            return an_order().held().says("shipment.delivered").after(ms=1)
+        case "silent":
+            return an_order().disputed().after(ms=1)
+        case "silent_to_a_part":
+            return an_order().disputed(amount_minor=1).after(ms=1)
         case "ten_days":
             return an_order().disputed().after(days=10)
     return order_of(past)
@@ -192,8 +204,9 @@ def special(past: str) -> Story:
 
 @pytest.mark.parametrize(("past", "name", "data", "status"), WAYS)
 def test_each_change_of_status(past: str, name: str, data: dict[str, Any], status: str) -> None:
-    story = special(past)
-    met(story, name, **data)
+    with instead((IMPATIENT if name == "deadline.reached" else CURRENT,)):
+        story = special(past)
+        met(story, name, **data)
     assert story.row.status == status
 
 

@@ -204,14 +204,14 @@ BUGS: Final[dict[str, Bug]] = {
     "parked forever": bug(
         MODEL,
         "escrow.arrival",
-        "        if waiting.fact.t + limit <= t and",
-        "        if t < 0 and",
+        "        and waiting.fact.t + policy_at(waiting.fact.t).park_limit_ms <= t",
+        "        and t < 0",
     ),
     "expiry off by one": bug(
         ARRIVAL,
         "escrow.arrival",
-        "waiting.fact.t + limit <= t and",
-        "waiting.fact.t + limit < t and",
+        "policy_at(waiting.fact.t).park_limit_ms <= t",
+        "policy_at(waiting.fact.t).park_limit_ms < t",
     ),
     "float money": bug(
         MODEL,
