@@ -88,6 +88,32 @@ def check_move(standing: Standing | None, offset: int) -> None:
         raise CannotMove(f"the log holds offsets {span}: {offset} is not in it")
 
 
+def not_drained(settings: Settings, topic: str) -> list[Standing]:
+    """Partitions of an input topic that its stage has not read to the end."""
+    stages = [name for name, stage in STAGES.items() if stage.topic == topic]
+    there = [row for row in standings(settings, stages).standings if row.topic == topic]
+    return [row for row in there if row.log_end and (row.next_offset or 0) < row.log_end]
+
+
+def elsewhere(settings: Settings) -> tuple[str, list[Standing]]:
+    """The cluster that is there, and the positions that belong to another one though their partition is here."""
+    found = standings(settings, list(STAGES))
+    return found.cluster_id, [
+        row
+        for row in found.standings
+        if row.cluster_id not in (None, found.cluster_id) and row.log_begin is not None
+    ]
+
+
+def begin_anew(settings: Settings, cluster: str, rows: list[Standing], who: str, why: str) -> None:
+    """Let these positions begin where their logs begin, all or none. Raises DatabaseTrouble."""
+    with change(settings.database.connection_url) as connection:
+        for row in rows:
+            assert row.log_begin is not None
+            place = (row.stage, row.topic, row.partition, cluster, row.log_begin)
+            positions.put(connection, Move(*place, who, why))
+
+
 def move(settings: Settings, wanted: Move) -> None:
     """Put the position there; a running worker of the stage takes it up. Raises DatabaseTrouble."""
     with change(settings.database.connection_url) as connection:

@@ -77,6 +77,7 @@ SELECT count(*), (extract(epoch FROM min(at)) * 1000)::bigint FROM position_move
 WHERE to_offset > from_offset
 """
 _HELD_BACK: Final = "SELECT count(*) FROM command_holds"
+_PROMISED: Final = "SELECT count(*), min(order_id) FROM promises"
 _DEADLINES: Final = """
 SELECT count(*), min(due_at) FROM
   (SELECT due_at FROM deadlines UNION ALL SELECT due_at FROM silences) d WHERE due_at <= %(now)b
@@ -92,6 +93,10 @@ def waiting(connection: Snapshot, now: int) -> list[Waiting]:
     found.append(Waiting("outbox: not sent yet", *unsent(connection)))
     if held := held_back(connection):
         found.append(Waiting("commands held for a person", held, None))
+    ((promised, whose),) = fetch(connection, _PROMISED)
+    if promised:
+        what = "commands sent before a restore, not decided again"
+        found.append(Waiting(what, promised, None, oldest_order=whose))
     if (due := overdue(connection, now)).number:
         found.append(due)
     ((count, oldest),) = fetch(connection, _SKIPPED)

@@ -18,6 +18,7 @@ from escrow.state import (
     Child,
     Claim,
     Command,
+    Escrow,
     Evidence,
     Offer,
     Order,

@@ -102,6 +102,9 @@ _RELAYING: Final[Cells] = {
     "outbox": ("SELECT", "UPDATE (sent_at, let_go)"),
     "outbox_slices": ("SELECT", "UPDATE (epoch, seen_at)"),
     "command_holds": ("SELECT",),
+    "commands": ("SELECT (order_id, command_id, attempt)",),
+    "lineages": ("SELECT", "INSERT"),
+    "promises": ("SELECT", "INSERT", "DELETE"),
     "escrows": ("SELECT (order_id)", "UPDATE (parked)"),  # to lock a row; a policy refuses a change
 }
 _TICKING: Final[Cells] = {

@@ -409,6 +409,27 @@ outbox_slices: Final = Table(
     Column("seen_at", DateTime(timezone=True)),  # the writer's last sign of life; null: it has left
 )
 
+# The lives of this database: a relay that finds another one reads the command topics first.
+lineages: Final = Table(
+    "lineages",
+    metadata,
+    Column("life", BigInteger, Identity(always=True), primary_key=True),
+    Column("system_id", Text, nullable=False),
+    Column("timeline", BigInteger, nullable=False),
+    Column("known", BigInteger, nullable=False),  # of the commands found on the topics
+    Column("marked", BigInteger, nullable=False),
+    Column("promised", BigInteger, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+# What gateways were told in an earlier life, until it is decided again.
+promises: Final = Table(
+    "promises",
+    metadata,
+    _id("order_id", primary_key=True),
+    _id("sent_id", primary_key=True),
+    Column("digest", LargeBinary, nullable=False),  # SHA-256 of the body
+)
+
 # The truth about how far a stage has read; the fence is its epoch.
 consumer_positions: Final = Table(
     "consumer_positions",
@@ -569,4 +590,5 @@ APPEND_ONLY: Final = (
     dead_letter_actions,
     position_moves,
     policies,
+    lineages,
 )

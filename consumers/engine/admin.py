@@ -104,6 +104,17 @@ def apply_topics(settings: Settings, *, replication_factor: int = -1) -> list[To
     return plans
 
 
+def grow_topic(settings: Settings, topic: str, partitions: int) -> None:
+    """Let a topic have so many partitions, and return when each of them can be read."""
+    with _admin(settings) as admin:
+        admin.create_partitions({topic: partitions}, timeout_ms=TIMEOUT_MS)
+    deadline = time.monotonic() + TIMEOUT_MS / 1000
+    while len(spans(settings, [topic])) < partitions:
+        if time.monotonic() > deadline:
+            raise KafkaUnavailable(f"the new partitions of {topic} have no leader yet")
+        time.sleep(0.1)
+
+
 def spans(settings: Settings, topics: Collection[str]) -> dict[Partition, Span]:
     """Where the logs of these topics begin and end; topics that do not exist are left out."""
     with plain_consumer(settings) as consumer:

@@ -29,6 +29,8 @@ def _read(settings: Settings, topic: str) -> Iterator[list[Record]]:
             raise KafkaUnavailable(f"there is no topic {topic}")
         ends = consumer.end_offsets(where)
         left = {p for p, begin in consumer.beginning_offsets(where).items() if begin < ends[p]}
+        if not left:
+            return
         consumer.assign(list(left))
         consumer.seek_to_beginning(*left)
         heard_at = time.monotonic()

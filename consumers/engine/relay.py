@@ -6,7 +6,7 @@ again under the same id. A stale writer's mark is refused by the database.
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Event
 from typing import Final
@@ -14,9 +14,12 @@ from typing import Final
 import structlog
 
 from consumers.engine import metrics, tracing
+from consumers.engine.asking import KafkaUnavailable
 from consumers.engine.config import Settings
 from consumers.engine.crash import crash_point
 from consumers.engine.health import HEALTH
+from consumers.engine.processing import Halt
+from consumers.engine.promises import Promises, confirmed
 from consumers.engine.publishing import (
     NotTried,
     Publisher,
@@ -25,7 +28,7 @@ from consumers.engine.publishing import (
     make_publisher,
 )
 from schemas.order_events import SOURCE
-from storage import relaying
+from storage import lineage, relaying
 from storage.engine import CONNECTION_LOST, Connection, Engine, stage_engine
 from storage.relaying import Unsent
 
@@ -54,7 +57,9 @@ class Relay:
         *,
         rows_max: int = ROWS_MAX,
         bytes_max: int = BYTES_MAX,
+        promises: Promises | None = None,
     ) -> None:
+        self.promises = promises or Promises()  # of an earlier life of the database
         self.epochs: dict[int, int] = {}  # of the slices that are ours
         self.counts: Counter[str] = Counter()
         self.seconds: defaultdict[str, float] = defaultdict(float)
@@ -98,7 +103,7 @@ class Relay:
 
     def step(self) -> int:
         """One round; returns how many rows were sent and marked."""
-        rows = self.read()
+        rows = self.keep_promises(self.read())
         return self.mark(self.send(rows)) if rows else 0
 
     def read(self) -> list[Unsent]:
@@ -119,6 +124,24 @@ class Relay:
             rows = [row for row in rows if row.let_go is not False or row.id in gone]
         return rows
 
+    def keep_promises(self, rows: list[Unsent]) -> list[Unsent]:
+        """Mark what was sent before a restore; returns the rest. Raises Halt."""
+        if not self.promises:
+            return rows
+        try:
+            send, kept = self.promises.split(rows)
+        except Halt:  # another relay may have kept a promise since we read them
+            with self._timed("read") as connection:
+                self.promises = Promises(lineage.open_promises(connection))
+            send, kept = self.promises.split(rows)
+        if kept:
+            with self._timed("mark") as connection:
+                relaying.mark_sent(connection, self.epochs, [row.id for row in kept])
+                lineage.keep(connection, [(row.key, row.sent_id) for row in kept])
+            log.info("sent before the restore", rows=len(kept), still_promised=len(self.promises))
+            self.counts["kept"] += len(kept)
+        return send
+
     def send(self, rows: Sequence[Unsent]) -> list[Unsent]:
         """Those rows that have their ack, of each slice up to the first that has none."""
         began = time.perf_counter()
@@ -138,7 +161,7 @@ class Relay:
             stopped.add(row.slice)
             if not isinstance(error, NotTried):
                 self._rest(row, error)
-        _trace(sent, began_ns)
+        tracing.trace_sent(sent, began_ns)
         return sent
 
     def mark(self, rows: Sequence[Unsent]) -> int:
@@ -197,14 +220,18 @@ class Relay:
         self.seconds[what] += time.perf_counter() - began
 
 
-def run_relay(settings: Settings, stop: Event) -> None:
-    """Send until `stop` is set; a database or a Kafka that is away is waited for."""
+def run_relay(settings: Settings, stop: Event, *, restored: bool = False) -> None:
+    """Send until `stop` is set; a database or a Kafka that is away is waited for.
+
+    `restored`: compare with the command topics although the database's life looks like the same one.
+    Raises Halt where sending could contradict what gateways were told.
+    """
     engine = stage_engine(settings.database.connection_url, name="escrow-relay")
     publisher = make_publisher(settings, stop)
     relay = Relay(engine, publisher, settings.relay.slices)
     try:
         with metrics.shown(relay.figures):
-            _work(relay, publisher, stop)
+            _work(relay, publisher, stop, lambda: confirmed(engine, settings, restored=restored))
         _leave(relay)
     finally:
         publisher.close()
@@ -220,14 +247,17 @@ def _leave(relay: Relay) -> None:
             log.warning("left without a word", error=type(error).__name__)
 
 
-def _work(relay: Relay, publisher: Publisher, stop: Event) -> None:
+def _work(relay: Relay, publisher: Publisher, stop: Event, confirm: Callable[[], Promises]) -> None:
+    """`confirm` says whether the database still is the one that was sent from, each time it was away."""
     quiet = failed = 0
     took = 0.0
-    started = False
+    started = is_confirmed = False
     while not stop.is_set():
         HEALTH.turned()
         failures = publisher.failures
         try:
+            if not is_confirmed:
+                relay.promises, is_confirmed = confirm(), True
             if started:
                 relay.keep()
             else:
@@ -236,7 +266,12 @@ def _work(relay: Relay, publisher: Publisher, stop: Event) -> None:
             began = time.monotonic()
             sent = relay.step()
             took = time.monotonic() - began
+        except KafkaUnavailable as error:
+            log.warning("the command topics cannot be read", error=str(error)[:300])
+            stop.wait(_RETRY_SECONDS[-1])
+            continue
         except CONNECTION_LOST as error:
+            is_confirmed = False
             log.warning("database away", error=f"{type(error).__name__}: {error}"[:300])
             stop.wait(_RETRY_SECONDS[min(failed, len(_RETRY_SECONDS) - 1)])
             failed += 1
@@ -252,17 +287,6 @@ def _work(relay: Relay, publisher: Publisher, stop: Event) -> None:
             idle = _IDLE_SECONDS[min(quiet, len(_IDLE_SECONDS)) - 1]
             # looking is dear while someone keeps an old snapshot open
             stop.wait(max(idle, min(4 * took, 1.0)))
-
-
-def _trace(rows: Sequence[Unsent], began_ns: int) -> None:
-    tracer = tracing.tracer()
-    if tracer is None:
-        return
-    ended_ns = time.time_ns()
-    for row in rows:
-        if (trace := tracing.trace_of(row.attributes or {})) is not None:
-            said = {"id": row.sent_id, "order_id": row.key, "topic": row.topic}
-            tracer.span(f"send {row.type}", trace, began_ns, ended_ns, **said)
 
 
 def _wire(row: Unsent) -> Wire:

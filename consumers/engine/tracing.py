@@ -5,11 +5,13 @@ through the outbox like any other. Spans are made after the commit, after the ac
 a trace get none. Without an endpoint nothing of OpenTelemetry is even imported.
 """
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from consumers.engine.config import ConfigError, Settings
+from storage.relaying import Unsent
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -104,3 +106,14 @@ def _provider(endpoint: str, program: str) -> "TracerProvider":
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint)))
     return provider
+
+
+def trace_sent(rows: Sequence[Unsent], began_ns: int) -> None:
+    """A span for each of these records that came with a trace."""
+    if _tracer is None:
+        return
+    ended_ns = time.time_ns()
+    for row in rows:
+        if (trace := trace_of(row.attributes or {})) is not None:
+            said = {"id": row.sent_id, "order_id": row.key, "topic": row.topic}
+            _tracer.span(f"send {row.type}", trace, began_ns, ended_ns, **said)

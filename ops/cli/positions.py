@@ -76,6 +76,36 @@ def set_position(
     terminal.note("moved; its running worker takes it up, or start the stage")
 
 
+@app.command()
+def begin(
+    reason: Annotated[str, typer.Option(help="Why; it is kept.")],
+    operator: OperatorOption,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+) -> None:
+    """On another cluster: let every position that belongs to the old one begin where its log begins.
+
+    Facts that were copied there are duplicates. Exit code 1 if you decline.
+    """
+    from ops.positions import begin_anew, elsewhere
+
+    settings = terminal.settings()
+    with terminal.troubles():
+        cluster, rows = elsewhere(settings)
+        for row in rows:
+            place = f"{row.stage}, {row.topic}[{row.partition}]"
+            terminal.note(f"{place}: {row.next_offset} of {row.cluster_id} -> {row.log_begin}")
+        if not rows:
+            terminal.note(f"all positions belong to this cluster, {cluster}")
+            return
+        if dry_run:
+            terminal.note("dry run: nothing was moved")
+            return
+        terminal.confirm(f"Begin anew in {len(rows)} partitions of {cluster}?", yes=yes)
+        begin_anew(settings, cluster, rows, operator, reason)
+    terminal.note("moved; start the stages")
+
+
 def _stages(stage: str | None) -> list[str]:
     from consumers.stages import STAGES
 

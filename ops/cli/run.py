@@ -36,11 +36,22 @@ def consume(stage: Annotated[str, typer.Argument(help="Which stage, e.g. payment
     _run(stage, lambda settings, stop: run_stage(settings, STAGES[stage], stop))
 
 
-def relay() -> None:
-    """Send what decisions have written: commands, order events, dead letters."""
+def relay(
+    restored: Annotated[
+        bool,
+        typer.Option(
+            "--restored",
+            help="The database is an older copy: compare with the command topics first.",
+        ),
+    ] = False,
+) -> None:
+    """Send what decisions have written: commands, order events, dead letters.
+
+    After a recovery it reads the command topics first, and sends nothing twice that is on them.
+    """
     from consumers.engine.relay import run_relay
 
-    _run("relay", run_relay)
+    _run("relay", lambda settings, stop: run_relay(settings, stop, restored=restored))
 
 
 def ticker() -> None:

@@ -86,6 +86,42 @@ def acl(
     terminal.note(f"{made} rights given, {taken} taken away")
 
 
+@app.command()
+def grow(
+    topic: Annotated[str, typer.Argument(help="A topic of the catalogue.")],
+    partitions: Annotated[int, typer.Option(min=1, help="How many it shall have.")],
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+) -> None:
+    """Add partitions to a topic. Keys change their place: first stop its senders and let it drain.
+
+    Exit code 1 while its stage has not read all of it, or if you decline.
+    """
+    from consumers.engine.admin import grow_topic, spans
+    from ops.positions import not_drained
+    from schemas.topics import TOPIC_NAMES
+
+    settings = terminal.settings()
+    if topic not in TOPIC_NAMES:
+        raise terminal.fail(f"no topic {topic} in the catalogue")
+    with terminal.troubles():
+        there = len(spans(settings, [topic]))
+        if partitions <= there:
+            raise terminal.fail(f"{topic} has {there} partitions: they are only ever added to")
+        waiting = not_drained(settings, topic)
+        if waiting:
+            where = ", ".join(str(row.partition) for row in waiting)
+            text = f"not read to the end: partition {where}; stop the senders and wait"
+            raise terminal.fail(text, terminal.BAD)
+        terminal.note(f"{topic}: {there} -> {partitions} partitions; it cannot be undone")
+        if dry_run:
+            terminal.note("dry run: nothing was added")
+            return
+        terminal.confirm("Add them?", yes=yes)
+        grow_topic(settings, topic, partitions)
+    terminal.note("added; within half a minute the stages read them. Senders may go on")
+
+
 def _print(plans: list[Any]) -> None:
     if not plans:
         terminal.note("all topics are as the catalogue says")

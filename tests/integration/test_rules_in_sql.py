@@ -149,6 +149,8 @@ LIES: Final = [
     *lies("postings", "moves_something", {"amount_minor": 0}, {"credit": "buyer_funds"}),
     *lies("postings", "debit", {"debit": "pocket"}),
     *lies("postings", "credit", {"credit": "pocket"}),
+    *lies("silences", "kind", {"kind": "nobody"}),
+    *lies("policies", "first_one_ships", {"version": 1}),
     *lies("consumer_positions", "offset_not_negative", {"next_offset": -1}),
     *lies(
         "batches",

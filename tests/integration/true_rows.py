@@ -145,6 +145,17 @@ TRUE: Final[dict[str, Row]] = {
         "reason": "r",
     },
     "deadlines": {"order_id": "o", "request_id": "r", "due_at": 1},
+    "silences": {"order_id": "o", "kind": "auto_confirm", "due_at": 1},
+    "policies": {"version": 2, "content": "{}", "operator_id": "op", "reason": "r"},
+    "lineages": {
+        "life": 1,
+        "system_id": "1",
+        "timeline": 1,
+        "known": 0,
+        "marked": 0,
+        "promised": 0,
+    },
+    "promises": {"order_id": "o", "sent_id": "c.1", "digest": b"d"},
     "supplier_reports": {
         "source": "/s",
         "id": "i",

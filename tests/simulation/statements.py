@@ -15,6 +15,7 @@ from storage import (
     dead_letters,
     decisions,
     facts,
+    lineage,
     orders,
     policies,
     positions,
@@ -411,6 +412,24 @@ def _purge(server: Server, tx: Tx, _sql: str, p: dict[str, Any]) -> Answer:
     rows = server.seen(tx, "outbox")
     old = [k for k, r in rows.items() if r["sent_at"] is not None and r["sent_at"] < since]
     return _delete(server, tx, "outbox", sorted(old)[: p["rows_max"]])
+
+
+# the database's life: one
+
+
+@answers(lineage._HERE, lineage._LAST)
+def _one_life(_server: Server, _tx: Tx, _sql: str, _p: dict[str, Any]) -> Answer:
+    return _rows([("1", 1)])
+
+
+@answers(lineage._LAST_SENT)
+def _never_sent(_server: Server, _tx: Tx, _sql: str, _p: dict[str, Any]) -> Answer:
+    return _rows([(None,)])
+
+
+@answers(lineage._OPEN)
+def _no_promises(_server: Server, _tx: Tx, _sql: str, _p: dict[str, Any]) -> Answer:
+    return [], 0
 
 
 # the policy: the first version is all there is

@@ -1,0 +1,214 @@
+"""A database that goes back in time, on real servers: nothing is sent twice, nothing is lost, nothing is contradicted."""
+
+import shutil
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from sqlalchemy import NullPool, create_engine, text
+
+from consumers.engine.admin import apply_topics, spans
+from consumers.engine.config import Settings, load_settings
+from consumers.engine.kafka_clients import cluster_id_of
+from consumers.engine.log_reading import read_log
+from consumers.engine.processing import Halt
+from consumers.engine.relay import run_relay
+from consumers.engine.worker import run_stage
+from consumers.stages import STAGES
+from ops.audit import run_audit
+from ops.local.postgres import PostgresServer, _run, _run_as
+from ops.local.traffic import publish
+from schemas.commands import PAYOUT_COMMANDS
+from schemas.door import Record
+from schemas.facts import INPUT_TOPICS, STAGE_TOPICS
+from storage.migrate import upgrade
+from storage.positions import take_epoch
+from tests.builders import a_record, sample
+from tests.conftest import SEED
+from tests.integration.sending import a_topic
+from tests.integration.waiting import until
+
+WORKING: Final = ("payments", "refund_requests")
+NAME: Final = f"restored-{SEED}"
+
+
+@pytest.fixture
+def room() -> Iterator[Path]:
+    """Folders that PostgreSQL's user may write to: two servers' and the archive between them."""
+    with tempfile.TemporaryDirectory(prefix="escrow-test-") as folder:
+        Path(folder).chmod(0o755)
+        for name in ("first", "second", "archive"):
+            made = Path(folder, name)
+            made.mkdir()
+            if user := _run_as():
+                shutil.chown(made, user)
+        yield Path(folder)
+
+
+@contextmanager
+def served(server: PostgresServer) -> Iterator[PostgresServer]:
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop(immediate=True)
+
+
+class Line:
+    """Two stages and a relay over one database, each started when asked."""
+
+    def __init__(self, kafka: str, url: str) -> None:
+        self.settings = load_settings(kafka={"bootstrap_servers": kafka}, database={"url": url})
+        self.server = create_engine(url, poolclass=NullPool)
+
+    def begin_here(self) -> None:
+        """All positions at the ends of the logs: what was there before is not this test's."""
+        apply_topics(self.settings)
+        cluster = cluster_id_of(self.settings)
+        stages = {topic: stage for stage, topic in STAGE_TOPICS.items()}
+        with self.server.begin() as connection:
+            for where, span in spans(self.settings, INPUT_TOPICS).items():
+                take_epoch(connection, stages[where[0]], *where, cluster, span.end)
+
+    def ask(self, sql: str) -> Any:
+        with self.server.connect() as connection:
+            return connection.execution_options(isolation_level="AUTOCOMMIT").scalar(text(sql))
+
+    def works_until(self, done: Callable[[], object], *, relay: bool) -> None:
+        """Stages, and the relay if wanted, until this holds; none of them may halt."""
+        stop = threading.Event()
+        with ThreadPoolExecutor(len(WORKING) + 1) as pool:
+            working = [
+                pool.submit(run_stage, self.settings, STAGES[name], stop) for name in WORKING
+            ]
+            if relay:
+                working.append(pool.submit(run_relay, self.settings, stop))
+            try:
+                until(lambda: done() or any(one.done() for one in working))
+            finally:
+                stop.set()
+            for one in working:
+                one.result(30)
+        assert done()
+
+    def settles(self, orders: int, *, relay: bool = True) -> None:
+        """Until so many are released in all and, with a relay, all has gone out."""
+
+        def done() -> bool:
+            released = self.ask("SELECT count(*) FROM escrows WHERE status = 'RELEASED'")
+            unsent = self.ask("SELECT count(*) FROM outbox WHERE sent_at IS NULL")
+            return bool(released == orders and (unsent == 0 or not relay))
+
+        self.works_until(done, relay=relay)
+
+    def says(self, first: int, after: int) -> None:
+        """Orders of these numbers are paid and confirmed."""
+        records: list[Record] = []
+        for n in range(first, after):
+            order_id = f"{NAME}-{n}"
+            changes = {"payment_id": f"p-{order_id}"}
+            for type_name in ("payment.captured", "delivery.confirmed"):
+                data = sample(type_name, order_id, **changes)
+                records.append(a_record(type_name, data, id=f"{order_id}.{type_name}"))
+                changes = {}
+        publish(records, self.settings)
+
+    def told(self) -> Counter[str]:
+        """How often each command of this test's orders stands on the topic."""
+        records = (r for part in read_log(self.settings, PAYOUT_COMMANDS) for r in part)
+        return Counter(
+            dict(record.headers)["ce_id"].decode()  # type: ignore[union-attr]
+            for record in records
+            if (record.key or b"").startswith(NAME.encode())
+        )
+
+
+def archiving(room: Path) -> dict[str, str]:
+    return {"archive_mode": "on", "archive_command": f"cp %p {room}/archive/%f"}
+
+
+def back_in_time(room: Path) -> PostgresServer:
+    """The base backup as a server of its own that recovers to the point named `then`."""
+    restored = PostgresServer(
+        room / "second",
+        settings={
+            "restore_command": f"cp {room}/archive/%f %p",
+            "recovery_target_name": "then",
+            "recovery_target_action": "promote",
+        },
+    )
+    (room / "second/cluster/recovery.signal").touch()
+    (room / "second/escrow.created").touch()  # the database is in the backup
+    return restored
+
+
+def test_a_restore_to_a_point_in_time_sends_nothing_twice_and_loses_nothing(
+    kafka: str, room: Path
+) -> None:
+    with served(PostgresServer(room / "first", settings=archiving(room))) as server:
+        upgrade(server.database_url)
+        line = Line(kafka, server.database_url)
+        line.begin_here()
+        line.says(0, 20)
+        line.settles(20)
+        port = str(server.url("x").rsplit(":", 1)[1].split("/")[0])
+        backup = ("-h", "127.0.0.1", "-p", port, "-U", "escrow", "-D", str(room / "second/cluster"))
+        _run("pg_basebackup", *backup, "--checkpoint=fast", "-X", "stream", user=_run_as())
+        line.says(20, 40)
+        line.settles(40)  # in the archive alone
+        line.says(40, 50)
+        line.settles(50, relay=False)  # decided, and sent only after the restore point
+        line.ask("SELECT pg_create_restore_point('then')")
+        line.says(50, 60)
+        line.settles(60)  # all that the restored database has forgotten
+        last = line.ask("SELECT pg_walfile_name(pg_current_wal_lsn())")
+        line.ask("SELECT pg_switch_wal()")
+        until((room / "archive" / last).exists)
+        before = line.told()
+    assert len(before) == 60
+    with served(back_in_time(room)) as server:
+        line = Line(kafka, server.database_url)
+        until(lambda: not line.ask("SELECT pg_is_in_recovery()"))
+        assert line.ask("SELECT count(*) FROM escrows WHERE status = 'RELEASED'") == 50
+        assert line.ask("SELECT count(*) FROM outbox WHERE sent_at IS NULL") > 0
+        line.settles(60)
+        assert line.told() == before
+        found = "SELECT marked || ' ' || promised FROM lineages ORDER BY life DESC LIMIT 1"
+        marked, promised = map(int, line.ask(found).split())
+        assert (marked, promised >= 10) == (10, True)
+        mine = f"SELECT count(*) FROM promises WHERE order_id LIKE '{NAME}%'"
+        assert line.ask(mine) == 0, "what was promised was decided again"
+        line.says(60, 65)
+        line.settles(65)
+        assert line.told().total() == before.total() + 5
+        report = run_audit(line.settings, 0)
+        assert report.clean, report.findings
+
+
+def test_a_topic_that_holds_nothing_is_read_like_any_other(settings: Settings, kafka: str) -> None:
+    assert list(read_log(settings, a_topic(kafka))) == []
+
+
+def test_a_relay_halts_where_an_order_takes_another_way_than_gateways_were_told(
+    settings: Settings, database_url: str
+) -> None:
+    line = Line(settings.kafka.bootstrap_servers, database_url)
+    line.begin_here()
+    line.says(100, 101)
+    line.settles(101 - 100)
+    with line.server.begin() as connection:  # as if a restore had found it
+        connection.execute(
+            text("INSERT INTO promises VALUES (:order_id, 'told.1', '\\x00')"),
+            {"order_id": f"{NAME}-101"},
+        )
+    line.says(101, 102)
+    with pytest.raises(Halt, match=r"(?s)told\.1.*after a restore"):
+        line.settles(2)
+    sent = "SELECT count(*) FROM outbox WHERE sent_at IS NOT NULL AND command_id IS NOT NULL"
+    assert line.ask(sent) == 1
