@@ -168,10 +168,14 @@ class PostgresServer:
             time.sleep(0.02)
 
     def _ready(self) -> bool:
-        """The postmaster says so in the last line of its own pid file."""
+        """The postmaster says so in the last line of its own pid file; a replica takes questions."""
         with suppress(FileNotFoundError):
             lines = (self._cluster / "postmaster.pid").read_text().splitlines()
-            return len(lines) >= 8 and lines[0] == str(self.pid) and lines[7].strip() == "ready"
+            return (
+                len(lines) >= 8
+                and lines[0] == str(self.pid)
+                and lines[7].strip() in ("ready", "standby")
+            )
         return False
 
     def _make_data_dir(self) -> None:

@@ -80,6 +80,11 @@ class Line:
         with self.server.connect() as connection:
             return connection.execution_options(isolation_level="AUTOCOMMIT").scalar(text(sql))
 
+    def tell(self, sql: str) -> None:
+        """A statement that may stand in no transaction."""
+        with self.server.connect() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT").execute(text(sql))
+
     def works_until(self, done: Callable[[], object], *, relay: bool) -> None:
         """Stages, and the relay if wanted, until this holds; none of them may halt."""
         stop = threading.Event()
