@@ -75,6 +75,7 @@ contract: install
 # The clients of examples/ in Java, Node, Go and kcat, each where its runtime is there; they load their libraries.
 examples: install
 	$(BIN)/python -m pytest tests/integration/examples_elsewhere.py $(ARGS)
+
 # A minute: PostgreSQL with a replica on this machine; the first one is killed, the second goes on.
 failover: install
 	$(BIN)/python -m pytest -q -n 0 tests/integration/failover.py $(ARGS)

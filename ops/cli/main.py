@@ -13,6 +13,7 @@ from ops.cli import (
     facts,
     lag,
     ledger,
+    manifests,
     order,
     policy,
     positions,
@@ -65,6 +66,7 @@ app.add_typer(ruling.app, name="ruling", rich_help_panel=ACT)
 app.add_typer(conformance.app, name="conformance", rich_help_panel=LOOK)
 app.add_typer(contract.app, name="contract", rich_help_panel=LOOK)
 app.command(rich_help_panel=ACT)(trigger.trigger)
+app.command(rich_help_panel=SET_UP)(manifests.manifests)
 app.add_typer(policy.app, name="policy", rich_help_panel=SET_UP)
 app.add_typer(topics.app, name="topics", rich_help_panel=SET_UP)
 app.add_typer(database.app, name="db", rich_help_panel=SET_UP)
