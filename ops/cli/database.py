@@ -61,3 +61,17 @@ def grant(dry_run: DryRunOption = False, yes: YesOption = False) -> None:
         terminal.confirm(f"Give {len(ROLES)} roles what the catalogue says?", yes=yes)
         give(url)
     terminal.note("done; a login is made by: CREATE ROLE name LOGIN PASSWORD '...' IN ROLE role")
+
+
+@app.command()
+def distribution() -> None:
+    """Print the SQL that would spread the tables over several machines (Citus). Nothing is asked or run.
+
+    No cluster was tried: the open points are printed with it, as comments.
+    """
+    from storage.distribution import ON_THE_COORDINATOR, OPEN, ddl
+
+    for name, text in OPEN.items():
+        typer.echo(f"-- open: {name}: {text}")
+    typer.echo(f"-- on the coordinator: {', '.join(ON_THE_COORDINATOR)}")
+    typer.echo(";\n".join(ddl()) + ";")
