@@ -108,7 +108,8 @@ def _begin(
         except OtherBody as other:
             raise Halt(_WAY_OUT.format(f"{other} was sent with another body")) from None
         lineage.begin(connection, now, result)
-    log.warning("compared with the command topics", **result._asdict())
+    if before is not None:
+        log.warning("compared with the command topics", **result._asdict())
 
 
 def _told(settings: Settings, sent_at: int | None) -> Iterator[Told]:
