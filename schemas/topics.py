@@ -108,7 +108,7 @@ TOPICS: Final[tuple[Topic, ...]] = (
         "payment gateways",
         "Money to be sent back to a buyer.",
         writers=("relay",),
-        readers=("gateways",),
+        readers=("gateways", "relay"),  # the relay after a restore: what was told already
     ),
     Topic(
         PAYOUT_COMMANDS,
@@ -118,7 +118,7 @@ TOPICS: Final[tuple[Topic, ...]] = (
         "payment gateways",
         "Money to be paid out to a supplier.",
         writers=("relay",),
-        readers=("gateways",),
+        readers=("gateways", "relay"),  # the relay after a restore: what was told already
     ),
     Topic(
         ORDER_EVENTS,

@@ -38,7 +38,7 @@ OUTSIDE: Final[Mapping[str, str]] = {
 }
 INSIDE: Final[Mapping[str, str]] = {
     **{stage: f"the stage `{stage}`" for stage in STAGE_TOPICS},
-    "relay": "sends commands and events, reads nothing",
+    "relay": "sends commands and events; after a restore it reads what it has sent",
     "ticker": "announces deadlines, reads nothing",
     "views": "folds topics into derived views",
     "metrics": "watches lag",

@@ -7,7 +7,8 @@ decided, or that a gateway was told, can be missing there.
 from pathlib import Path
 
 from ops.audit import run_audit
-from ops.local.postgres import PostgresServer, _run, _run_as
+from ops.local.postgres import PostgresServer
+from ops.local.postgres_programs import programs, run, run_as
 from storage.migrate import upgrade
 from tests.integration.test_restore import NAME, Line, room, served
 from tests.integration.waiting import until
@@ -21,7 +22,7 @@ def a_replica(server: PostgresServer, room: Path) -> PostgresServer:
     port = server.database_url.rsplit(":", 1)[1].partition("/")[0]
     target = ("-D", str(room / "second/cluster"), "-R", "-X", "stream", "--checkpoint=fast")
     address = ("-h", "127.0.0.1", "-p", port, "-U", "escrow")
-    _run("pg_basebackup", *address, *target, user=_run_as())
+    run(programs(), "pg_basebackup", *address, *target, user=run_as())
     (room / "second/escrow.created").touch()  # the database comes with the copy
     return PostgresServer(room / "second")
 

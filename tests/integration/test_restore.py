@@ -22,7 +22,8 @@ from consumers.engine.relay import run_relay
 from consumers.engine.worker import run_stage
 from consumers.stages import STAGES
 from ops.audit import run_audit
-from ops.local.postgres import PostgresServer, _run, _run_as
+from ops.local.postgres import PostgresServer
+from ops.local.postgres_programs import programs, run, run_as
 from ops.local.traffic import publish
 from schemas.commands import PAYOUT_COMMANDS
 from schemas.door import Record
@@ -46,7 +47,7 @@ def room() -> Iterator[Path]:
         for name in ("first", "second", "archive"):
             made = Path(folder, name)
             made.mkdir()
-            if user := _run_as():
+            if user := run_as():
                 shutil.chown(made, user)
         yield Path(folder)
 
@@ -164,7 +165,9 @@ def test_a_restore_to_a_point_in_time_sends_nothing_twice_and_loses_nothing(
         line.settles(20)
         port = str(server.url("x").rsplit(":", 1)[1].split("/")[0])
         backup = ("-h", "127.0.0.1", "-p", port, "-U", "escrow", "-D", str(room / "second/cluster"))
-        _run("pg_basebackup", *backup, "--checkpoint=fast", "-X", "stream", user=_run_as())
+        run(
+            programs(), "pg_basebackup", *backup, "--checkpoint=fast", "-X", "stream", user=run_as()
+        )
         line.says(20, 40)
         line.settles(40)  # in the archive alone
         line.says(40, 50)
