@@ -136,7 +136,11 @@ class Relay:
             send, kept = self.promises.split(rows)
         if kept:
             with self._timed("mark") as connection:
-                relaying.mark_sent(connection, self.epochs, [row.id for row in kept])
+                marked = relaying.mark_sent(connection, self.epochs, [row.id for row in kept])
+                if marked < len(kept):  # a slice is ours no more: what is promised stays so
+                    self._drop(self.epochs.keys() - relaying.give_sign(connection, self.epochs))
+                    self.promises = Promises(lineage.open_promises(connection))
+                    return []
                 lineage.keep(connection, [(row.key, row.sent_id) for row in kept])
             log.info("sent before the restore", rows=len(kept), still_promised=len(self.promises))
             self.counts["kept"] += len(kept)

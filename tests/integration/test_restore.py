@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +19,9 @@ from consumers.engine.config import Settings, load_settings
 from consumers.engine.kafka_clients import cluster_id_of
 from consumers.engine.log_reading import read_log
 from consumers.engine.processing import Halt
-from consumers.engine.relay import run_relay
+from consumers.engine.promises import Promises
+from consumers.engine.publishing import make_publisher
+from consumers.engine.relay import Relay, run_relay
 from consumers.engine.worker import run_stage
 from consumers.stages import STAGES
 from ops.audit import run_audit
@@ -28,7 +31,9 @@ from ops.local.traffic import publish
 from schemas.commands import PAYOUT_COMMANDS
 from schemas.door import Record
 from schemas.facts import INPUT_TOPICS, STAGE_TOPICS
+from storage.engine import stage_engine
 from storage.migrate import upgrade
+from storage.outbox import SLICES
 from storage.positions import take_epoch
 from tests.builders import a_record, sample
 from tests.conftest import SEED
@@ -201,6 +206,35 @@ def test_a_restore_to_a_point_in_time_sends_nothing_twice_and_loses_nothing(
 
 def test_a_topic_that_holds_nothing_is_read_like_any_other(settings: Settings, kafka: str) -> None:
     assert list(read_log(settings, a_topic(kafka))) == []
+
+
+def test_a_promise_is_kept_by_the_one_writer_of_its_slice(settings: Settings) -> None:
+    line = Line(settings.kafka.bootstrap_servers, settings.database.connection_url)
+    line.begin_here()
+    line.says(300, 301)
+    line.settles(1, relay=False)
+    engine = stage_engine(settings.database.connection_url)
+    publisher = make_publisher(settings)
+    stale, newer = (Relay(engine, publisher, range(SLICES)) for _ in range(2))
+    stale.take()
+    rows = stale.read()
+    (command,) = (row for row in rows if row.topic == PAYOUT_COMMANDS)
+    digest = sha256(command.payload.encode()).digest()
+    with line.server.begin() as connection:
+        promised = {"order_id": command.key, "sent_id": command.sent_id, "digest": digest}
+        connection.execute(
+            text("INSERT INTO promises VALUES (:order_id, :sent_id, :digest)"), promised
+        )
+    newer.take()
+    for relay in (stale, newer):
+        relay.promises = Promises({command.key: {command.sent_id: digest}})
+    assert stale.keep_promises(rows) == [], "who writes no more sends nothing"
+    assert line.ask("SELECT count(*) FROM promises") == 1
+    assert command.id not in {row.id for row in newer.keep_promises(rows)}
+    assert line.ask("SELECT count(*) FROM promises") == 0
+    assert line.ask(f"SELECT sent_at IS NOT NULL FROM outbox WHERE id = {command.id}")
+    publisher.close()
+    engine.dispose()
 
 
 def test_a_relay_halts_where_an_order_takes_another_way_than_gateways_were_told(
