@@ -91,7 +91,9 @@ class Line:
         with self.server.connect() as connection:
             connection.execution_options(isolation_level="AUTOCOMMIT").execute(text(sql))
 
-    def works_until(self, done: Callable[[], object], *, relay: bool) -> None:
+    def works_until(
+        self, done: Callable[[], object], *, relay: bool, restored: bool = False
+    ) -> None:
         """Stages, and the relay if wanted, until this holds; none of them may halt."""
         stop = threading.Event()
         with ThreadPoolExecutor(len(WORKING) + 1) as pool:
@@ -99,7 +101,7 @@ class Line:
                 pool.submit(run_stage, self.settings, STAGES[name], stop) for name in WORKING
             ]
             if relay:
-                working.append(pool.submit(run_relay, self.settings, stop))
+                working.append(pool.submit(run_relay, self.settings, stop, restored=restored))
             try:
                 until(lambda: done() or any(one.done() for one in working))
             finally:
@@ -108,7 +110,7 @@ class Line:
                 one.result(30)
         assert done()
 
-    def settles(self, orders: int, *, relay: bool = True) -> None:
+    def settles(self, orders: int, *, relay: bool = True, restored: bool = False) -> None:
         """Until so many are released in all and, with a relay, all has gone out."""
 
         def done() -> bool:
@@ -116,7 +118,7 @@ class Line:
             unsent = self.ask("SELECT count(*) FROM outbox WHERE sent_at IS NULL")
             return bool(released == orders and (unsent == 0 or not relay))
 
-        self.works_until(done, relay=relay)
+        self.works_until(done, relay=relay, restored=restored)
 
     def says(self, first: int, after: int) -> None:
         """Orders of these numbers are paid and confirmed."""
@@ -206,6 +208,28 @@ def test_a_restore_to_a_point_in_time_sends_nothing_twice_and_loses_nothing(
 
 def test_a_topic_that_holds_nothing_is_read_like_any_other(settings: Settings, kafka: str) -> None:
     assert list(read_log(settings, a_topic(kafka))) == []
+
+
+def test_a_copy_of_the_files_keeps_its_timeline_so_the_relay_must_be_told(
+    settings: Settings,
+) -> None:
+    """As far as the relay can see: the rows are unsent, the topic has them."""
+    line = Line(settings.kafka.bootstrap_servers, settings.database.connection_url)
+    line.begin_here()
+    line.says(400, 403)
+    line.settles(3)
+    before = line.told()
+    line.tell("UPDATE outbox SET sent_at = NULL")
+    line.settles(3, restored=True)
+    assert line.told() == before
+    assert line.ask("SELECT marked FROM lineages ORDER BY life DESC LIMIT 1") == 3
+    older = (
+        "UPDATE outbox SET sent_at = NULL, payload = payload || ' ' WHERE command_id IS NOT NULL"
+    )
+    line.tell(older)
+    with pytest.raises(Halt, match=r"(?s)with another body.*after a restore"):
+        line.settles(3, restored=True)
+    assert line.told() == before
 
 
 def test_a_promise_is_kept_by_the_one_writer_of_its_slice(settings: Settings) -> None:
