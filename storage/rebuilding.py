@@ -32,6 +32,7 @@ from storage.tables import (
     fact_texts,
     facts,
     identities,
+    lineages,
     metadata,
     offers,
     parked,
@@ -39,6 +40,7 @@ from storage.tables import (
     policies,
     position_moves,
     postings,
+    promises,
     resolutions,
     shipments,
     silences,
@@ -53,8 +55,14 @@ CARRIED_OVER: Final = (
     dead_letter_actions,
     consumer_positions,
     policies,
+    lineages,
+    promises,
 )
-_NUMBERED: Final = {"position_moves": "move_no", "dead_letter_actions": "action_no"}
+_NUMBERED: Final = {
+    "position_moves": "move_no",
+    "dead_letter_actions": "action_no",
+    "lineages": "life",
+}
 # Tables that facts make, without what only the ticker knows: whom it has told, and asked.
 _TICKER: Final = frozenset({"ticks", "ticked_at"})
 MADE: Final[dict[Table, frozenset[str]]] = {
