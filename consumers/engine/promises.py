@@ -58,18 +58,20 @@ class Promises:
             return False
         digest = promised.pop(row.sent_id, None)
         if digest is None:
-            raise Halt(_WAY_OUT.format(f"order {row.key}: {row.sent_id} would be sent, but gateways"
-                                       f" were told {', '.join(sorted(promised))}"))  # fmt: skip
+            told = ", ".join(sorted(promised))
+            raise Halt(
+                f"order {row.key}: {row.sent_id} would be sent, but gateways were told {told} before"
+                " the database was restored. Nothing was sent. See docs/runbook.md,"
+                " `after a restore`."
+            )
         if digest != _digest(row.payload.encode()):
             raise Halt(
-                _WAY_OUT.format(f"{row.sent_id} of order {row.key} was sent with another body")
+                f"{row.sent_id} of order {row.key} was sent with another body before the database"
+                " was restored. Nothing was sent. See docs/runbook.md, `after a restore`."
             )
         if not promised:
             del self._open[row.key]
         return True
-
-
-_WAY_OUT: Final = "{}, before the database was restored. Nothing was sent. See docs/runbook.md, `after a restore`."
 
 
 def confirmed(engine: Engine, settings: Settings, *, restored: bool = False) -> Promises:
@@ -106,7 +108,10 @@ def _begin(
         try:
             result = lineage.compare(connection, found)
         except OtherBody as other:
-            raise Halt(_WAY_OUT.format(f"{other} was sent with another body")) from None
+            raise Halt(
+                f"{other} was sent with another body before the database was restored. Nothing was"
+                " sent. See docs/runbook.md, `after a restore`."
+            ) from None
         lineage.begin(connection, now, result)
     if before is not None:
         log.warning("compared with the command topics", **result._asdict())

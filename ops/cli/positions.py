@@ -96,7 +96,10 @@ def begin(
             place = f"{row.stage}, {row.topic}[{row.partition}]"
             terminal.note(f"{place}: {row.next_offset} of {row.cluster_id} -> {row.log_begin}")
         if not rows:
-            terminal.note(f"all positions belong to this cluster, {cluster}")
+            terminal.note(
+                f"all positions belong to this cluster, {cluster}: give the new one's address."
+                " See docs/runbook.md, `moving to another cluster`."
+            )
             return
         if dry_run:
             terminal.note("dry run: nothing was moved")

@@ -111,7 +111,10 @@ def grow(
         waiting = not_drained(settings, topic)
         if waiting:
             where = ", ".join(str(row.partition) for row in waiting)
-            text = f"not read to the end: partition {where}; stop the senders and wait"
+            text = (
+                f"not read to the end: partition {where}; stop the senders and wait."
+                " See docs/runbook.md, `adding partitions`."
+            )
             raise terminal.fail(text, terminal.BAD)
         terminal.note(f"{topic}: {there} -> {partitions} partitions; it cannot be undone")
         if dry_run:
