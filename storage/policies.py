@@ -34,10 +34,12 @@ def learn_policies(connection: Connection) -> None:
     learn(read_policy(content) for (content,) in fetch(connection, _READ))
 
 
-def learn_if_there(connection: Connection) -> None:
-    """The same for those who may look at a database without our tables, or with older ones."""
-    if fetch(connection, _THERE)[0][0]:
+def learn_if_there(connection: Connection) -> bool:
+    """The same for those who may look at a database without our tables; True if they are there."""
+    there = bool(fetch(connection, _THERE)[0][0])
+    if there:
         learn_policies(connection)
+    return there
 
 
 def new_among(connection: Connection, policies: Sequence[Policy]) -> list[Policy]:

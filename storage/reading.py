@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from storage import migrate
 from storage.engine import reading_engine, stage_engine
-from storage.policies import learn_if_there
+from storage.policies import learn_if_there, learn_policies
 
 Snapshot = Connection  # a connection inside one read-only transaction
 Snapshots = Callable[[], AbstractContextManager[Snapshot]]
@@ -42,6 +42,7 @@ class Reader:
 
     def __init__(self, url: str, *, name: str = "escrow-read") -> None:
         """Raises DatabaseTrouble where the URL is not one; connects when first asked."""
+        self._has_policies = False  # for all we know
         try:
             self._engine = reading_engine(url, name=name)
         except (SQLAlchemyError, ValueError, ImportError) as error:
@@ -57,7 +58,10 @@ class Reader:
                     isolation_level="REPEATABLE READ", postgresql_readonly=True
                 )
                 with connection.begin():
-                    learn_if_there(connection)
+                    if self._has_policies:
+                        learn_policies(connection)
+                    else:
+                        self._has_policies = learn_if_there(connection)
                     yield connection
         except (SQLAlchemyError, DriverError) as error:
             self._engine.dispose()  # the other connections may have died with it
