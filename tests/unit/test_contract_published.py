@@ -126,7 +126,7 @@ def test_the_schema_and_the_door_let_the_same_data_in(name: str, rng: random.Ran
 def test_what_is_really_sent_fits_the_schemas_of_its_type(rng: random.Random) -> None:
     replay, checked = Replay(), dict.fromkeys(MESSAGES, 0)
     schemas = {name: (oracle(closed(name)), oracle(opened(name))) for name in MESSAGES}
-    for record in stories(rng.randrange(2**32), 300, knobs=Knobs(garbage=0, magic=0.1)):
+    for record in stories(rng.randrange(2**32), 900, knobs=Knobs(garbage=0, magic=0.1)):
         fact = decode(record)
         assert isinstance(fact, Fact)
         steps = replay.take(fact)
