@@ -136,11 +136,12 @@ class _Show:
     def _stay(self, *, traffic: bool) -> None:
         """A little traffic goes on until somebody stops it."""
         addresses = addresses_of(self._pipeline)
+        operator_file = self._pipeline.stack.operator_file
+        told = (f". {operator_file}",) if operator_file else addresses.exports
         self._console.print()
         for line in (
             f"The console: {addresses.web_url}",
-            f"export ESCROW_KAFKA__BOOTSTRAP_SERVERS={addresses.bootstrap_servers}",
-            f"export ESCROW_DATABASE__URL={addresses.database_url}",
+            *told,
             f".venv/bin/escrow order explain order-violin{self._suffix}",
             ".venv/bin/escrow lag        .venv/bin/escrow audit        .venv/bin/escrow dlq list",
         ):

@@ -232,8 +232,8 @@ class Pipeline:
             command = escrow("web", "--port", str(self._web_port))
         else:
             command = escrow(kind)
-        env = {**self.stack.environment_of(kind), **self._env}
-        return Program(name=name, command=command, env=env, restart=True)
+        told = self.stack.environment_of(kind, self._env.get("ESCROW_WEB__ROLE"))
+        return Program(name=name, command=command, env={**told, **self._env}, restart=True)
 
     def _start_programs(self) -> None:
         """The schema first; topics while the programs load: stages wait for theirs to exist."""

@@ -59,10 +59,13 @@ class Secure:
         }
 
     def environment(
-        self, program: str, kafka: KafkaServer, postgres: PostgresServer
+        self, program: str, kafka: KafkaServer, postgres: PostgresServer, *, acts: bool = False
     ) -> dict[str, str]:
-        """What this program is told: where the servers are, who it is, where its secrets lie."""
-        who = _PRINCIPAL_OF.get(program, program)
+        """What this program is told: where the servers are, who it is, where its secrets lie.
+
+        `acts`: a console of people who do not only look.
+        """
+        who = "operator" if acts else _PRINCIPAL_OF.get(program, program)
         told = {
             "ESCROW_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
             "ESCROW_KAFKA__SECURITY_PROTOCOL": "SASL_SSL",

@@ -122,13 +122,14 @@ class Stack:
         """What a child process needs to find these servers."""
         return {KAFKA_VARIABLE: self.bootstrap_servers, DATABASE_VARIABLE: self.database_url}
 
-    def environment_of(self, program: str) -> dict[str, str]:
-        """The same for one of our programs, which may be told who it is."""
+    def environment_of(self, program: str, role: str | None = None) -> dict[str, str]:
+        """The same for one of our programs, which may be told who it is; `role`: of its people."""
         if self.secure is None:
             return self.environment
         assert self.kafka is not None, "the stack was never started"
         assert self.postgres is not None, "the stack was never started"
-        return self.secure.environment(program, self.kafka, self.postgres)
+        acts = program == "web" and role not in (None, "viewer")
+        return self.secure.environment(program, self.kafka, self.postgres, acts=acts)
 
     @property
     def admin_kafka(self) -> dict[str, Any]:

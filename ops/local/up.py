@@ -41,6 +41,14 @@ class Addresses(NamedTuple):
     database_url: str
     web_url: str | None = None
 
+    @property
+    def exports(self) -> tuple[str, ...]:
+        """For a shell, where everyone is believed."""
+        return (
+            f"export ESCROW_KAFKA__BOOTSTRAP_SERVERS={self.bootstrap_servers}",
+            f"export ESCROW_DATABASE__URL={self.database_url}",
+        )
+
     def as_json(self) -> str:
         """One object, one line."""
         return json.dumps(self._asdict())

@@ -114,6 +114,7 @@ def visit(
     context = running.new_context(
         viewport={"width": size[0], "height": size[1]},
         color_scheme=scheme,  # type: ignore[arg-type]
+        ignore_https_errors=True,  # it does not know the authority of a secure line
         **more,
     )
     try:

@@ -59,8 +59,20 @@ def scraped(pipeline: Pipeline) -> dict[str, dict[int, float]]:
 
 def foreign(pipeline: Pipeline) -> Figures:
     """Ends less committed offsets, asked by another client altogether (librdkafka)."""
-    servers = pipeline.stack.bootstrap_servers
-    consumer = Consumer({"bootstrap.servers": servers, "group.id": GROUP})  # which it never joins
+    kafka = pipeline.settings.kafka
+    asked = {
+        "bootstrap.servers": kafka.bootstrap_servers,
+        "group.id": GROUP,
+    }  # which it never joins
+    if kafka.is_encrypted:
+        files = {
+            "ca": kafka.ssl_cafile,
+            "certificate": kafka.ssl_certfile,
+            "key": kafka.ssl_keyfile,
+        }
+        asked |= {"security.protocol": "ssl"}
+        asked |= {f"ssl.{name}.location": str(file) for name, file in files.items()}
+    consumer = Consumer(asked)
     places = [TopicPartition(SHIPMENTS, p) for _, p in spans(pipeline.settings, [SHIPMENTS])]
     try:
         return {
