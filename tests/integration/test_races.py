@@ -20,6 +20,8 @@ from schemas.door import Record
 from schemas.facts import FACT_TYPES
 from storage.engine import stage_engine
 from storage.positions import Position, take_epoch
+from storage.rows import copy_rows, update_rows
+from storage.tables import deadlines
 
 CLUSTER = "test-cluster"
 WAIT_SECONDS = 20.0
@@ -337,3 +339,36 @@ def test_eight_writers_on_five_hot_orders(
     assert ask(db, "SELECT count(*) FROM parked") == [0]
     numbers = "SELECT order_id FROM facts GROUP BY 1 HAVING count(*) <> count(DISTINCT decision_no)"
     assert ask(db, numbers) == []
+
+
+def test_an_update_over_arrays_passes_over_no_row_that_another_has_just_changed(
+    database_url: str,
+) -> None:
+    """PostgreSQL 18.1 did: a stage met it when the ticker had asked about its commands."""
+    engine, other = create_engine(database_url), create_engine(database_url)
+    rows = [(f"o-{n:03}", f"r-{n}", 1) for n in range(250)]
+    with engine.begin() as connection:
+        copy_rows(connection, deadlines, ("order_id", "request_id", "due_at"), rows)
+
+    stage = stage_engine(database_url)
+    pids: list[int] = []
+
+    def update() -> None:
+        changed = [(*row[:2], 2) for row in rows]
+        with stage.begin() as connection:
+            pids.append(connection.execute(text("SELECT pg_backend_pid()")).scalar_one())
+            update_rows(connection, deadlines, ("order_id", "request_id", "due_at"), changed)
+
+    with ThreadPoolExecutor(1) as pool, other.connect() as ticker:
+        ticker.execute(text("UPDATE deadlines SET ticks = 1 WHERE order_id < 'o-101'"))
+        updating = pool.submit(update)
+        while not pids:
+            time.sleep(0.01)
+        until_waiting(engine, *pids)
+        ticker.commit()
+        updating.result(WAIT_SECONDS)
+    with engine.connect() as connection:
+        sums = connection.execute(text("SELECT sum(due_at), sum(ticks) FROM deadlines")).one()
+    assert tuple(sums) == (500, 101)
+    for used in (engine, other, stage):
+        used.dispose()
