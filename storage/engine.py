@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Any, Final
 
 from psycopg import Connection as DriverConnection
+from psycopg import DatabaseError as DriverDatabaseError
 from psycopg import DataError as DriverDataError
 from psycopg import Error as DriverError
 from psycopg import OperationalError as DriverOperationalError
@@ -55,7 +56,10 @@ _KEY_LOOKUPS_ONLY: Final = (
 
 
 class _Patient(DriverConnection[Any]):
-    """Waits so long for an answer, then closes the connection; what became of it is unknown."""
+    """Waits so long for an answer, then closes the connection; what became of it is unknown.
+
+    So it is where the answer cannot be understood: what comes next may answer an earlier question.
+    """
 
     def wait(  # type: ignore[explicit-override]
         self, gen: Any, interval: float = _LOOK_SECONDS, timeout: float | None = None
@@ -66,6 +70,12 @@ class _Patient(DriverConnection[Any]):
             if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
                 self.pgconn.finish()
             raise
+        except DriverDatabaseError as error:
+            # of this very class: neither a server that refuses nor a driver that cannot write a value
+            if type(error) is not DriverDatabaseError or error.sqlstate is not None:
+                raise
+            self.pgconn.finish()
+            raise DriverOperationalError(f"not understood: {error}") from error
 
 
 def stage_engine(url: str, *, name: str = "escrow") -> Engine:

@@ -12,6 +12,7 @@ from sqlalchemy.engine import make_url
 from ops.local.ports import LOOPBACK, free_port
 from storage import engine as storage_engine
 from storage.engine import Remedy, remedy, stage_engine
+from storage.rows import fetch
 from tests.chaos.proxy import Proxy, Weather, batch_in
 
 
@@ -79,6 +80,33 @@ def test_a_lost_commit_and_a_damaged_message_leave_the_outcome_unknown(
     assert remedy(caught.value) is Remedy.UNKNOWN
     assert proxy.done[what] == 1
     assert ask(proxied) == 42
+
+
+def speak(engine: Engine, proxy: Proxy, place: str) -> None:
+    """A transaction in which one of the server's messages is damaged."""
+    with engine.connect() as connection:
+        if place == "the beginning":
+            proxy.weather = Weather(bad_frames=1)
+        with connection.begin():
+            fetch(connection, "SELECT 41")
+            if place == "an answer":
+                proxy.weather = Weather(bad_frames=1)
+                fetch(connection, "SELECT 42 FROM generate_series(1, 3)")
+            proxy.weather = Weather(bad_frames=1)
+
+
+@pytest.mark.parametrize("place", ["the beginning", "an answer", "the end"])
+def test_a_connection_whose_words_are_not_understood_is_lost_and_answers_nothing_more(
+    proxy: Proxy, proxied: Engine, place: str
+) -> None:
+    """Whatever comes on it next may be the answer to an earlier question."""
+    for number in range(5):
+        with proxied.connect() as connection, connection.begin():
+            assert fetch(connection, "SELECT %(n)b::int4", n=number) == [(number,)]
+        with pytest.raises(storage_engine.CONNECTION_LOST):
+            speak(proxied, proxy, place)
+        proxy.fair()
+    assert proxy.done["bad frame"] == 5
 
 
 def test_pieces_delay_and_reset(proxy: Proxy, proxied: Engine) -> None:
