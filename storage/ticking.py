@@ -129,6 +129,16 @@ FROM (SELECT k.order_id, k.command_id FROM commands k
 WHERE c.order_id = s.order_id AND c.command_id = s.command_id
 RETURNING c.order_id, c.command_id, c.kind, c.asked_at
 """
+# A clock that was ahead has left marks in the future: from now on they would mean silence.
+_NOT_AHEAD: Final = """
+UPDATE commands c SET status_asked_at = %(now)b::int8
+FROM (SELECT order_id, command_id FROM commands
+      WHERE state IN ('PENDING', 'ACCEPTED')
+        AND GREATEST(asked_at, status_asked_at) > %(now)b::int8
+        AND status_asked_at > %(now)b::int8
+      ORDER BY order_id, command_id FOR UPDATE SKIP LOCKED) s
+WHERE c.order_id = s.order_id AND c.command_id = s.command_id
+"""
 
 
 def become_active(connection: Connection) -> bool:
@@ -175,8 +185,10 @@ def forget_lost(connection: Connection, now: int) -> int:
 def ask_about_silent(connection: Connection, now: int, rows_max: int = 500) -> list[Silent]:
     """Ask the gateways about commands without an answer for too long (RULES 4.6).
 
-    Mark and question are one transaction; each is asked about once in every interval of patience.
+    Mark and question are one transaction; each is asked about once in every interval of patience,
+    whatever time the clock has shown before.
     """
+    execute(connection, _NOT_AHEAD, now=now)
     silent: list[Silent] = []
     for policy in tuple(POLICIES.values()):
         rows = fetch(

@@ -380,6 +380,15 @@ def test_a_silent_command_is_asked_about_once_in_every_interval_of_patience(worl
     assert world.ticker.counts["asked"] == 2
 
 
+def test_a_clock_that_was_ahead_for_a_while_silences_no_question(world: World) -> None:
+    paid = Paid(world)
+    ahead = T0 + 400 * DAY_MS
+    assert len(paid.questions(ahead)) == 1
+    assert len(paid.questions(T0 + PATIENCE)) == 1, "as if it was asked about just now"
+    assert len(paid.questions(T0 + 2 * PATIENCE - 1)) == 1
+    assert len(paid.questions(T0 + 2 * PATIENCE)) == 2
+
+
 def test_an_accepted_command_can_fall_silent_too_and_a_final_one_cannot(world: World) -> None:
     paid = Paid(world)
     answer = {"command_id": paid.command_id}

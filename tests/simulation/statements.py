@@ -537,6 +537,18 @@ STATEMENTS[ticking._LOST_SILENCES] = _no_silences
 STATEMENTS[ticking._LOST_DEADLINES] = STATEMENTS[ticking._LOST_PARKED] = _forget_lost
 
 
+@answers(ticking._NOT_AHEAD)
+def _not_ahead(server: Server, tx: Tx, _sql: str, p: dict[str, Any]) -> Answer:
+    touched = 0
+    for key, row in sorted(server.seen(tx, "commands").items()):
+        if row["state"] not in ("PENDING", "ACCEPTED") or (row["status_asked_at"] or 0) <= p["now"]:
+            continue
+        if server.lock(tx, "commands", key, skip=True) and server.get(tx, "commands", key) is row:
+            server.put(tx, "commands", key, {**row, "status_asked_at": p["now"]})
+            touched += 1
+    return [], touched
+
+
 @answers(ticking._SILENT)
 def _silent(server: Server, tx: Tx, _sql: str, p: dict[str, Any]) -> Answer:
     found: list[tuple[Any, ...]] = []
