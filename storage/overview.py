@@ -5,7 +5,7 @@
 
 from typing import Final, NamedTuple
 
-from storage import attention, totals
+from storage import attention, mediation, totals
 from storage import figures as rows
 from storage.reading import Snapshot
 from storage.rows import execute, fetch
@@ -15,6 +15,7 @@ DAY_MS: Final = 24 * HOUR_MS
 # The upper ends of the classes of age, ms; the last class has none.
 AGES_MS: Final = (HOUR_MS, DAY_MS, 3 * DAY_MS, 10 * DAY_MS, 30 * DAY_MS)
 COUNT_MS_MAX: Final = 20_000
+DISPUTES_MAX: Final = 201  # one more than a page shows
 
 
 class Figures(NamedTuple):
@@ -52,6 +53,7 @@ class Counted(NamedTuple):
     endings: list[Endings]
     rows: rows.Figures
     silent: int  # commands without a final answer for too long
+    disputes: list[str]  # orders with an open one, those that wait for a mediator first
 
 
 _HELD: Final = """
@@ -87,4 +89,5 @@ def count(connection: Snapshot, now: int) -> Counted:
         [Endings(*row) for row in fetch(connection, _ENDINGS)],
         rows.figures(connection, now),
         sum(kind.number for kind in attention.silent(connection, now)),
+        mediation.find_disputes(connection, limit=DISPUTES_MAX),
     )

@@ -61,6 +61,10 @@ class WebSettings(Section):
     tokens_file: Path | None = None  # JSON: {"TOKEN": {"name": "anna", "role": "operator"}}
     ssl_certfile: Path | None = None  # PEM
     ssl_keyfile: Path | None = None
+    names: tuple[str, ...] = ()  # under which it is asked for beside loopback's, as JSON
+    proxy_people_file: Path | None = None  # JSON: {"anna": "operator"}, who a proxy may name
+    proxy_secret_file: Path | None = None  # what the proxy proves itself with, in X-Escrow-Proxy
+    proxy_user_header: str = "X-Forwarded-User"
     gateway_files: Path | None = None  # folder of gateways' daily files, to be reconciled by name
 
 
@@ -135,6 +139,8 @@ class Settings(BaseSettings):
         web = self.web
         if not is_loopback(web.host) and not (web.tokens_file and web.ssl_certfile):
             wrong.append("web.host: beyond loopback only with web.tokens_file and web.ssl_certfile")
+        if (web.proxy_people_file is None) != (web.proxy_secret_file is None):
+            wrong.append("web.proxy_people_file and web.proxy_secret_file belong together")
         if (web.ssl_certfile is None) != (web.ssl_keyfile is None):
             wrong.append("web.ssl_certfile and web.ssl_keyfile belong together")
         if not _is_private(self.traces_endpoint):

@@ -41,8 +41,9 @@ from ops.web import (
     signing_in,
     suppliers,
 )
-from ops.web.console import Console, console_of, person_of
+from ops.web.console import Console, address_of, console_of, person_of
 from ops.web.kept_views import KeptViews
+from ops.web.limits import Meters
 from ops.web.pages import HERE, page
 from ops.web.people import People
 from ops.web.safety import LOOPBACK_NAMES, Safety
@@ -50,6 +51,7 @@ from ops.web.watcher import Watcher
 from storage.reading import DatabaseTrouble
 
 LIVE_SECONDS_MIN: Final = 0.9  # between two signals to a live page
+TOO_MANY: Final = "Too many requests: wait a few seconds."
 PUBLIC: Final = ("/static/", "/sign-in", "/livez")
 log = structlog.get_logger()
 
@@ -57,7 +59,11 @@ log = structlog.get_logger()
 def create_app(settings: Settings, watcher: Watcher | None = None) -> ASGIApp:
     """The application; it starts and stops the watcher, unless one is given that looks already."""
     console = Console(
-        settings, watcher or Watcher(settings), People(settings.web), KeptViews(settings)
+        settings,
+        watcher or Watcher(settings),
+        People(settings.web),
+        KeptViews(settings),
+        Meters(),
     )
 
     @asynccontextmanager
@@ -67,7 +73,7 @@ def create_app(settings: Settings, watcher: Watcher | None = None) -> ASGIApp:
         yield
         console.watcher.stop()
 
-    hosts = LOOPBACK_NAMES if is_loopback(settings.web.host) else None
+    hosts = (*LOOPBACK_NAMES, *settings.web.names) if is_loopback(settings.web.host) else None
     app = Starlette(
         routes=_routes(),
         middleware=[Middleware(Door)],
@@ -114,7 +120,14 @@ class Door:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
-        if person_of(request) is None:
+        person, meters = person_of(request), console_of(request).meters
+        who = address_of(request) if person is None or person.name is None else person.name
+        within = meters.pages.spends(who) and (request.method != "POST" or meters.forms.spends(who))
+        if not within:
+            log.warning("too many requests", who=who, path=request.url.path)
+            await PlainTextResponse(TOO_MANY, 429, {"Retry-After": "5"})(scope, receive, send)
+            return
+        if person is None:
             answer: Response = RedirectResponse("/sign-in", 303)
             if _wants_json(request):
                 answer = JSONResponse({"error": "a token is needed"}, 401)

@@ -21,7 +21,7 @@ from ops.web.timeline import timeline
 from schemas.money import EXPONENTS
 from schemas.refund_requests import EvidenceSubmitted
 from storage.attention import rules_now
-from storage.mediation import disputes
+from storage.mediation import Dispute, disputes_of
 from storage.reading import Snapshot, snapshot
 
 SHOWN_MAX: Final = 200
@@ -34,10 +34,13 @@ _OUTCOMES: Final[dict[str, Outcome]] = {
 
 
 def queue(request: Request) -> Response:
-    """Those in mediation first, the longest waiting on top."""
+    """Those in mediation first, the longest waiting on top: found by the watcher, read by key."""
     console = console_of(request)
+    counts = console.watcher.seen.counts
+    found: list[Dispute] = []
     with snapshot(console.url) as connection:
-        found = disputes(connection, limit=SHOWN_MAX + 1)
+        if counts is not None:
+            found = disputes_of(connection, counts.counted.disputes)
         now = _now(request, connection)
     return page(
         request,
@@ -46,6 +49,7 @@ def queue(request: Request) -> Response:
         disputes=found[:SHOWN_MAX],
         more=len(found) > SHOWN_MAX,
         rules_now=now,
+        counts=counts,
     )
 
 

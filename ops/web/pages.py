@@ -72,5 +72,5 @@ def give_session(response: Response, console: Console, session: Session) -> None
         max_age=SESSION_SECONDS,
         httponly=True,
         samesite="strict",
-        secure=console.settings.web.ssl_certfile is not None,
+        secure=console.settings.web.ssl_certfile is not None or console.people.has_proxy,
     )

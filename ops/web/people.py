@@ -1,7 +1,8 @@
 """Who looks and what they may do: a viewer reads, an auditor also reconciles, an operator acts, a mediator rules.
 
 An action needs a session and that session's own token in the form, so that no other site can send it.
-Where tokens are given nobody is let in without one; tokens are kept as digests only.
+Where tokens are given nobody is let in without one; tokens are kept as digests only. Where a proxy
+names people, it must prove itself with a secret with each request; a header alone is nobody.
 """
 
 import hmac
@@ -13,6 +14,7 @@ from hashlib import sha256
 from typing import Final, NamedTuple, get_args
 
 from consumers.engine.config import ConfigError, Role, WebSettings
+from consumers.engine.connections import read_secret
 
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 COOKIE: Final = "escrow_session"
@@ -49,12 +51,24 @@ class People:
     def __init__(self, settings: WebSettings) -> None:
         self._everyone = Person(settings.operator, settings.role)
         self._tokens = _read_tokens(settings)
+        self._named = _read_named(settings)
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._tickets: OrderedDict[str, None] = OrderedDict()
 
     @property
     def asks_for_tokens(self) -> bool:
         return self._tokens is not None
+
+    @property
+    def has_proxy(self) -> bool:
+        return self._named is not None
+
+    def by_proxy(self, secret: str, name: str) -> Person | None:
+        """Whom the proxy names, if it is the proxy, and may name them."""
+        if self._named is None or not same(_digest(secret), self._named.secret_digest):
+            return None
+        role = self._named.roles.get(name)
+        return None if role is None else Person(name, role)
 
     def by_token(self, token: str) -> Person | None:
         """Whose token this is."""
@@ -97,7 +111,31 @@ class People:
 
     def stranger(self) -> Person | None:
         """Who somebody without a session is: everyone, or nobody where tokens are given."""
-        return None if self.asks_for_tokens else self._everyone
+        return None if self.asks_for_tokens or self.has_proxy else self._everyone
+
+
+class _Named(NamedTuple):
+    """Whom a proxy may name, and what it proves itself with."""
+
+    roles: dict[str, Role]
+    secret_digest: str
+
+
+def _read_named(settings: WebSettings) -> _Named | None:
+    """Raises ConfigError."""
+    if settings.proxy_people_file is None or settings.proxy_secret_file is None:
+        return None
+    try:
+        roles = json.loads(settings.proxy_people_file.read_text(encoding="utf-8"))
+        secret = read_secret(None, settings.proxy_secret_file)
+        known = all(isinstance(name, str) and role in ROLES for name, role in roles.items())
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise ConfigError(f"web.proxy_people_file: not readable ({type(error).__name__})") from None
+    if not known:
+        raise ConfigError(f"web.proxy_people_file: a role is one of {', '.join(ROLES)}")
+    if secret is None or len(secret.get_secret_value()) < 24:
+        raise ConfigError("web.proxy_secret_file: a secret has 24 characters or more")
+    return _Named(roles, _digest(secret.get_secret_value()))
 
 
 def _read_tokens(settings: WebSettings) -> dict[str, Person] | None:

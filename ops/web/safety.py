@@ -11,6 +11,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ops.web.limits import FILE_BYTES_MAX, PAGE_BYTES_MAX
+
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -23,6 +25,7 @@ HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+UPLOAD: Final = "/reconciliation"
 LOOPBACK_NAMES: Final = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -31,11 +34,11 @@ class Safety:
 
     def __init__(self, app: ASGIApp, *, hosts: Collection[str] | None) -> None:
         """`hosts`: names without a port that may stand in `Host`; None: any."""
-        self._app, self._hosts = app, hosts
+        self.app, self._hosts = app, hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
 
         async def guarded(message: Message) -> None:
@@ -46,11 +49,26 @@ class Safety:
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
+        if (refused := _too_big(scope)) is not None:
+            await refused(scope, receive, guarded)
+            return
         if self._hosts is not None and _name(Headers(scope=scope)) not in self._hosts:
             refusal = PlainTextResponse("this console answers to its own name only", 421)
             await refusal(scope, receive, guarded)
             return
-        await self._app(scope, receive, guarded)
+        await self.app(scope, receive, guarded)
+
+
+def _too_big(scope: Scope) -> PlainTextResponse | None:
+    """Why a body is not read at all; a server takes no more of it than was announced."""
+    headers = Headers(scope=scope)
+    limit = FILE_BYTES_MAX if scope["path"] == UPLOAD else PAGE_BYTES_MAX
+    length = headers.get("content-length", "0")
+    if "transfer-encoding" in headers or not (length.isascii() and length.isdigit()):
+        return PlainTextResponse("say how long it is (Content-Length)", 411)
+    if int(length) > limit:
+        return PlainTextResponse(f"{limit:,} bytes at most", 413)
+    return None
 
 
 def _name(headers: Headers) -> str:

@@ -31,6 +31,7 @@ def run_web(settings: Settings, stop: threading.Event) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # an address is the connection's, whatever a header says
         lifespan="on",
         timeout_graceful_shutdown=_LEAVE_SECONDS,
     )

@@ -3,11 +3,12 @@
 from typing import Final
 
 import structlog
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from ops.web.console import console_of, session_of
+from ops.web.console import address_of, console_of, session_of
 from ops.web.pages import give_session, page
 from ops.web.people import COOKIE
 
@@ -22,13 +23,17 @@ async def sign_in(request: Request) -> Response:
         return RedirectResponse("/", 303)
     wrong = False
     if request.method == "POST":
+        meter, who = console.meters.wrong_tokens, address_of(request)
+        if meter.left(who) < 1:
+            raise HTTPException(429, "Too many wrong tokens: wait a minute.")
         token = str((await request.form()).get("token", ""))[:TOKEN_LENGTH_MAX]
         if (person := console.people.by_token(token)) is not None:
             log.info("signed in", operator=person.name, role=person.role)
             answer = RedirectResponse("/", 303)
             give_session(answer, console, console.people.begin(person))
             return answer
-        log.warning("a wrong token")
+        meter.spends(who)
+        log.warning("a wrong token", address=who)
         wrong = True
     return page(request, "sign_in.html", "Sign in", status_code=401 if wrong else 200, wrong=wrong)
 

@@ -58,18 +58,24 @@ def channels(kafka: str) -> Channels:
     return Channels(a_topic(kafka, 2), a_topic(kafka, 2), a_topic(kafka, 2))
 
 
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
 @pytest.fixture
 def send(kafka: str) -> Iterator[Callable[..., None]]:
     """Sends one command or question as the relay does."""
     producer = KafkaProducer(bootstrap_servers=kafka, linger_ms=20)
 
-    def send(topic: str, type_name: str, value: str, *, key: str = "o-1", t: int = T) -> None:
+    def send(
+        topic: str, type_name: str, value: str, *, key: str = "o-1", t: int = T, trace: str = ""
+    ) -> None:
         headers = [
             ("content-type", b"application/json"),
             ("ce_specversion", b"1.0"),
             ("ce_id", b"c"),
             ("ce_source", b"escrow"),
             ("ce_type", type_name.encode()),
+            *([("ce_traceparent", trace.encode())] if trace else []),
         ]
         producer.send(topic, value.encode(), key.encode(), headers=headers, timestamp_ms=t)
 
@@ -114,7 +120,7 @@ def test_every_answer_is_a_fact_that_the_pipeline_takes(
     for n, digits in enumerate([0, *TRICKS]):
         send_payouts(send, channels.payouts, range(n, n + 1), digits)
     refund = a_command(command_id="r-1", party_id="b-1")
-    send(channels.refunds, "refund.issue", refund.model_dump_json())
+    send(channels.refunds, "refund.issue", refund.model_dump_json(), trace=TRACE)
     send(channels.refunds, "refund.issue", "no command")
     with running(settings, tmp_path, channels):
         await_quiet(kafka, tmp_path, channels)
@@ -130,6 +136,9 @@ def test_every_answer_is_a_fact_that_the_pipeline_takes(
     assert {header(answer, "ce_source") for answer in answers} == {"gateway-simulator"}
     times = {header(answer, "ce_id"): answer.timestamp_ms for answer in answers}
     assert times["r-1.1.settled"] == T + ANSWER_MS
+    traces = {header(a, "ce_id"): dict(a.headers).get("ce_traceparent") for a in answers}
+    assert traces["r-1.1.settled"] == TRACE.encode()  # one trace from fact to command to result
+    assert set(traces.values()) == {TRACE.encode(), None}
     assert len({id_.partition(".")[0] for id_ in ids(answers)}) == len(TRICKS) + 2
     paid = Counter(effect.kind for effect in effects(tmp_path))
     never_paid = 1 + sum(trick.failures > 0 for trick in TRICKS.values()) + 1

@@ -2,9 +2,11 @@
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from starlette.testclient import TestClient
 from structlog.testing import capture_logs
 
@@ -14,11 +16,13 @@ from ops.dead_letters import parse_place
 from ops.web.app import create_app
 from schemas.facts import MEDIATION_RULINGS
 from storage.dead_letter_reading import actions_on, letter_at
+from storage.mediation import disputes_of, find_disputes
 from storage.reading import snapshot
 from tests.builders import T0, a_record, sample
-from tests.integration.filled import Filler
+from tests.integration.filled import Filler, corrupt
 from tests.integration.sending import sent_to
 from tests.integration.small_world import said
+from tests.integration.test_statements import counted
 from tests.unit.looks import Eyes, a_sample, seen_by
 
 DAY = 86_400_000
@@ -32,7 +36,8 @@ class Desk:
     def __init__(self, settings: Settings, role: Role) -> None:
         web = WebSettings(role=role, operator="olga")
         settings = settings.model_copy(update={"web": web})
-        app = create_app(settings, Eyes(seen_by([a_sample(0)]), settings))
+        self.eyes = Eyes(seen_by([a_sample(0)]), settings)
+        app = create_app(settings, self.eyes)
         self.client = TestClient(app, base_url="http://127.0.0.1", follow_redirects=False)
 
     def get(self, path: str) -> str:
@@ -203,13 +208,61 @@ def disputed(database_url: str, settings: Settings) -> None:
     )
 
 
-def test_the_queue_says_who_waits_and_how_long_the_others_must(
-    disputed: None, settings: Settings
-) -> None:
-    text = text_of(Desk(settings, "viewer").get("/mediation"))
+@pytest.fixture
+def viewer(disputed: None, settings: Settings) -> Iterator[Desk]:
+    desk = Desk(settings, "viewer")
+    yield desk
+    desk.eyes.stop()
+
+
+def test_the_queue_says_who_waits_and_how_long_the_others_must(viewer: Desk) -> None:
+    assert "No dispute is open" in viewer.get("/mediation")
+    viewer.eyes.look_at_books()
+    text = text_of(viewer.get("/mediation"))
     assert text.index(CASE) < text.index("o-early")
     assert "waits for a ruling" in text
     assert "in 9 d 23 h" in text
+
+
+def test_the_queue_leaves_out_what_was_settled_since_it_was_counted(
+    viewer: Desk, database_url: str
+) -> None:
+    viewer.eyes.look_at_books()
+    corrupt(
+        database_url,
+        "UPDATE escrows SET status = 'REFUNDED', decided_by = 'carrier', held_minor = 0,"
+        f" refunded_minor = captured_minor WHERE order_id = '{CASE}'",
+    )
+    text = text_of(viewer.get("/mediation"))
+    assert CASE not in text
+    assert "o-early" in text
+
+
+def test_the_queue_costs_no_more_with_a_hundred_thousand_orders(
+    viewer: Desk, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once each look at it read all of them."""
+    corrupt(
+        database_url,
+        "INSERT INTO escrows (order_id, status, currency, captured_minor, held_minor, payment_id)"
+        " SELECT 'x' || n, 'HELD', 'EUR', 1, 1, 'p' || n FROM generate_series(1, 100000) n",
+        "ANALYZE escrows",
+    )
+    with snapshot(database_url) as connection:
+        assert find_disputes(connection, limit=10) == [CASE, "o-early"]
+    with snapshot(database_url) as connection:
+        found = disputes_of(connection, [CASE, "o-early"])
+        read = connection.execute(
+            text(
+                "SELECT sum(seq_tup_read), sum(idx_tup_fetch) FROM pg_stat_xact_user_tables"
+                " WHERE relname = 'escrows'"
+            )
+        ).one()
+    assert [one.order_id for one in found] == [CASE, "o-early"]
+    assert tuple(map(int, read)) == (0, 2)
+    with counted(monkeypatch) as statements:
+        viewer.get("/mediation")
+    assert sum("FROM escrows" in str(one) for one in statements) == 1
 
 
 def test_a_ruling_shows_what_it_pays_and_is_issued_as_a_fact(

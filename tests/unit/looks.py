@@ -32,6 +32,7 @@ COUNTED: Final = Counted(
     [Endings("HELD", None, False, 3), Endings("SPLIT", "agreement", True, 1)],
     ROWS,
     0,
+    [],
 )
 
 

@@ -8,6 +8,7 @@ import pytest
 import typer
 import yaml
 
+from consumers.engine.config import WebSettings
 from ops.cli.main import app
 from ops.local.jars import KAFKA_VERSION
 from ops.local.postgres import POSTGRES_VERSION
@@ -23,7 +24,7 @@ STAGES = {
     "deadlines",
     "supplier_reports",
 }
-OTHERS = {"relay", "ticker", "gateway"}
+OTHERS = {"relay", "ticker", "gateway", "metrics", "web"}
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +79,12 @@ def test_ours_run_without_rights_on_a_file_system_that_nobody_writes(
             assert service["read_only"], name
             assert service["cap_drop"] == ["ALL"], name
             assert service["security_opt"] == ["no-new-privileges:true"], name
+
+
+def test_the_console_is_passed_on_from_this_machine_only(services: dict[str, Any]) -> None:
+    (_, listens), (_, to) = (part.split(":", 1) for part in services["web-door"]["command"])
+    assert to == f"127.0.0.1:{WebSettings().port}"
+    assert f"127.0.0.1:{WebSettings().port}:{listens.split(',')[0]}" in services["network"]["ports"]
 
 
 def test_everything_that_runs_on_is_checked_and_waits_for_tables_and_topics(

@@ -75,6 +75,27 @@ def test_effect_answer_position_and_log_are_kept_together(tmp_path: Path) -> Non
     assert standing(tmp_path) == ({(PAYOUT_COMMANDS, 0): 8}, 1)
 
 
+def test_an_answer_belongs_to_the_trace_of_its_command(tmp_path: Path) -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    with Store(tmp_path, "cluster") as store:
+        for offset, text in enumerate((trace, "", "no trace", trace + "\n", trace.upper())):
+            command = payout(offset, f"c-{offset}")
+            command.headers.append(("ce_traceparent", text.encode()))
+            keep(store, command)
+        assert [answer.trace for _, answer in store.due(all_of_them=True)] == [trace, *[None] * 4]
+
+
+def test_a_store_of_an_older_program_learns_of_traces(tmp_path: Path) -> None:
+    with Store(tmp_path, "cluster") as store:
+        keep(store, payout(0, "c-1"))
+    with sqlite3.connect(tmp_path / "gateway.sqlite3") as db:
+        db.execute("ALTER TABLE unsent DROP COLUMN trace")
+    db.close()
+    with Store(tmp_path, "cluster") as store:
+        ((_, answer),) = store.due(all_of_them=True)
+        assert answer.trace is None
+
+
 def test_before_it_has_begun_nothing_has_happened(tmp_path: Path) -> None:
     assert effects(tmp_path) == []
     assert entries(tmp_path) == []

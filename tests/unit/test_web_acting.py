@@ -1,7 +1,9 @@
 """Nobody acts without a role, this session's own form, a name and a reason; and nothing is done twice."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.applications import Starlette
@@ -12,10 +14,12 @@ from starlette.testclient import TestClient
 from structlog.testing import capture_logs
 
 from consumers.engine.config import ConfigError, Role, Settings, WebSettings
+from ops.web import limits
 from ops.web.acting import Act, done
 from ops.web.app import create_app
 from ops.web.console import Console
 from ops.web.kept_views import KeptViews
+from ops.web.limits import KNOWN_MAX, PAGE_BYTES_MAX, Limit, Meter, Meters
 from ops.web.people import COOKIE, People, Person, Session
 from tests.unit.looks import Eyes, a_sample, seen_by
 
@@ -35,7 +39,7 @@ class Desk:
         self.people = People(web)
         app = Starlette(routes=[Route("/act", done("operator", self._act), methods=["POST"])])
         app.state.console = Console(
-            settings, Eyes(seen_by([a_sample(0)])), self.people, KeptViews(settings)
+            settings, Eyes(seen_by([a_sample(0)])), self.people, KeptViews(settings), Meters()
         )
         self.client = TestClient(app)
 
@@ -210,3 +214,103 @@ def test_a_viewer_sees_no_form_and_no_session_is_made() -> None:
         app = create_app(settings, Eyes(seen_by([a_sample(0)]), settings))
         answer = TestClient(app, base_url="http://127.0.0.1").get("/")
         assert (COOKIE in answer.headers.get("set-cookie", "")) == has_session
+
+
+SECRET = "s" * 32
+
+
+@pytest.fixture
+def proxied(tmp_path: Path) -> TestClient:
+    people, secret = tmp_path / "people.json", tmp_path / "secret"
+    people.write_text(json.dumps({"olga": "operator", "vera": "viewer"}))
+    secret.write_text(SECRET + "\n")
+    web = WebSettings(
+        proxy_people_file=people, proxy_secret_file=secret, names=("console.example",)
+    )
+    settings = Settings(web=web)
+    app = create_app(settings, Eyes(seen_by([a_sample(0)]), settings))
+    return TestClient(app, base_url="https://console.example", follow_redirects=False)
+
+
+def named(name: str, secret: str = SECRET) -> dict[str, str]:
+    return {"X-Forwarded-User": name, "X-Escrow-Proxy": secret}
+
+
+def test_a_proxy_that_proves_itself_says_who_asks(proxied: TestClient) -> None:
+    assert "olga operator" in proxied.get("/", headers=named("olga")).text
+    proxied.cookies.clear()
+    for headers in ({}, named("olga", ""), named("olga", "x" * 32), named("mallory"), named("")):
+        assert proxied.get("/", headers=headers).status_code == 303, headers
+
+
+def test_a_session_is_only_good_for_whom_the_proxy_names(proxied: TestClient) -> None:
+    page = proxied.get("/", headers=named("olga"))
+    assert COOKIE in page.headers["set-cookie"]
+    assert "Secure" in page.headers["set-cookie"]
+    assert "vera viewer" in proxied.get("/", headers=named("vera")).text
+    assert proxied.get("/").status_code == 303  # the cookie alone
+    assert proxied.post("/dead-letters/replay", headers=named("vera")).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("people", "secret", "said"),
+    [
+        ("{", SECRET, "not readable"),
+        ('{"anna": "root"}', SECRET, "a role is one of"),
+        ("[]", SECRET, "not readable"),
+        ("{}", "short", "24 characters"),
+    ],
+)
+def test_a_proxys_files_that_cannot_be_right_are_refused(
+    tmp_path: Path, people: str, secret: str, said: str
+) -> None:
+    (tmp_path / "people").write_text(people)
+    (tmp_path / "secret").write_text(secret)
+    web = WebSettings(proxy_people_file=tmp_path / "people", proxy_secret_file=tmp_path / "secret")
+    with pytest.raises(ConfigError, match=said):
+        People(web)
+
+
+def test_whoever_asks_too_much_is_refused_and_welcome_again() -> None:
+    now = [0.0]
+    meter = Meter(Limit(3, 0.5), clock=lambda: now[0])
+    assert [meter.spends("a") for _ in range(4)] == [True, True, True, False]
+    assert meter.spends("b")
+    now[0] = 2.0
+    assert [meter.spends("a") for _ in range(2)] == [True, False]
+    for n in range(KNOWN_MAX + 10):
+        meter.spends(f"many-{n}")
+    assert meter.left("a") == 3  # forgotten
+
+
+def test_a_flood_of_pages_and_of_forms_ends(
+    visitor: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "PAGES", Limit(20, 0))
+    monkeypatch.setattr(limits, "FORMS", Limit(5, 0))
+    inner: Any = visitor.app
+    inner.app.state.console = inner.app.state.console._replace(meters=Meters())
+    token = {"authorization": "Bearer " + "v" * 24}
+    answers = [visitor.post("/dead-letters/replay", headers=token).status_code for _ in range(8)]
+    assert answers == [403] * 5 + [429] * 3
+    answers = [visitor.get("/lag", headers=token).status_code for _ in range(14)]
+    assert answers == [200] * 12 + [429] * 2
+    other = {"authorization": "Bearer " + "o" * 24}
+    assert visitor.get("/lag", headers=other).status_code == 200
+
+
+def test_tokens_cannot_be_guessed_one_after_another(visitor: TestClient) -> None:
+    answers = [visitor.post("/sign-in", data={"token": f"{n:024}"}).status_code for n in range(15)]
+    assert answers[:10] == [401] * 10
+    assert answers[-1] == 429
+    assert visitor.post("/sign-in", data={"token": "o" * 24}).status_code == 429
+
+
+def test_what_is_too_long_is_not_read(visitor: TestClient) -> None:
+    big = {"content-length": str(PAGE_BYTES_MAX + 1)}
+    assert visitor.post("/sign-in", content=b"x", headers=big).status_code == 413
+
+    def endless() -> Iterator[bytes]:
+        yield b"token="
+
+    assert visitor.post("/sign-in", content=endless()).status_code == 411

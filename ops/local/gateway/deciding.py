@@ -7,7 +7,7 @@ from consumers.engine.records import Partition
 from ops.local.gateway.core import Case, Reaction, react, react_to_question
 from ops.local.gateway.reading import Effect, Entry
 from ops.local.gateway.store import Store, Unsent, Work
-from ops.local.gateway.wire import Unreadable, limit_of, read_command, value_of
+from ops.local.gateway.wire import Unreadable, limit_of, read_command, trace_in, value_of
 from schemas.commands import CommandStatusRequested, Kind, PaymentCommand
 
 LATER_COMMANDS: Final = 20  # how many further commands a late answer waits for, unless all is idle
@@ -61,4 +61,5 @@ def _add(work: Work, record: Any, command: _Read, reaction: Reaction, line: int)
     for answer in reaction.answers:
         due = line + (LATER_COMMANDS if answer.is_late else 0)
         value = value_of(case, answer)
-        work.answers.append(Unsent(due, case.order_id, answer.id, answer.type, answer.t, value))
+        told = (answer.id, answer.type, answer.t, value, trace_in(record.headers))
+        work.answers.append(Unsent(due, case.order_id, *told))

@@ -19,6 +19,7 @@ from consumers.engine.health import HEALTH
 from consumers.engine.kafka_clients import cluster_id_of, make_consumer
 from consumers.engine.processing import Halt
 from consumers.engine.publishing import Wire, binary_headers, make_publisher
+from consumers.engine.tracing import TRACEPARENT
 from ops.local.gateway.deciding import work_on
 from ops.local.gateway.store import Store, Unsent
 from ops.local.gateway.wire import SOURCE, Channels
@@ -110,7 +111,8 @@ class _Session:
                 return
 
     def _wire(self, answer: Unsent) -> Wire:
-        headers = binary_headers(SOURCE, answer.type, answer.id)
+        carried = {} if answer.trace is None else {TRACEPARENT: answer.trace}
+        headers = binary_headers(SOURCE, answer.type, answer.id, carried)
         return Wire(self._results, answer.key.encode(), answer.value, headers, answer.t)
 
     def _assign(self) -> None:

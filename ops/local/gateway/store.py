@@ -42,7 +42,7 @@ CREATE TABLE IF NOT EXISTS log (
 );
 CREATE TABLE IF NOT EXISTS unsent (
   n INTEGER PRIMARY KEY AUTOINCREMENT, due INTEGER NOT NULL, key TEXT NOT NULL, id TEXT NOT NULL,
-  type TEXT NOT NULL, t INTEGER NOT NULL, value BLOB NOT NULL
+  type TEXT NOT NULL, t INTEGER NOT NULL, value BLOB NOT NULL, trace TEXT
 );
 CREATE INDEX IF NOT EXISTS unsent_due ON unsent (due, n);  -- made last: readers look for it
 """
@@ -61,6 +61,7 @@ class Unsent(NamedTuple):
     type: str
     t: int
     value: bytes
+    trace: str | None = None  # of the command, as its sender wrote it
 
 
 class Work(NamedTuple):
@@ -90,6 +91,9 @@ class Store:
             ) from None
         self._db = sqlite3.connect(data_dir / FILE, isolation_level=None)
         self._db.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; {SCHEMA}")
+        columns = {row[1] for row in self._db.execute("PRAGMA table_info(unsent)")}
+        if "trace" not in columns:  # a store of an older program
+            self._db.execute("ALTER TABLE unsent ADD COLUMN trace TEXT")
         self._db.execute(
             "INSERT INTO meta SELECT ? WHERE NOT EXISTS (SELECT 1 FROM meta)", (cluster_id,)
         )
@@ -158,14 +162,14 @@ class Store:
             ("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?, ?)", lines),
             ("INSERT OR REPLACE INTO cases VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", cases),
             ("INSERT INTO effects VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)", work.effects),
-            ("INSERT INTO unsent VALUES (NULL, ?, ?, ?, ?, ?, ?)", work.answers),
+            ("INSERT INTO unsent VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)", work.answers),
         ):
             self._db.executemany(statement, rows)
 
     def due(self, *, all_of_them: bool) -> list[tuple[int, Unsent]]:
         """Answers to send now, numbered, in order; with those that wait for later if told so."""
         rows = self._db.execute(
-            "SELECT n, due, key, id, type, t, value FROM unsent WHERE due <= ?"
+            "SELECT n, due, key, id, type, t, value, trace FROM unsent WHERE due <= ?"
             " ORDER BY due, n LIMIT ?",
             (2**63 - 1 if all_of_them else self.entries, _SEND_MAX),
         )

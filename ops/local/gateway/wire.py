@@ -1,11 +1,13 @@
 """Commands as the simulator reads them, results as it writes them: CloudEvents in binary mode."""
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
 from pydantic import ValidationError
 
+from consumers.engine.tracing import TRACEPARENT
 from ops.local.gateway.core import Answer, Case
 from schemas.commands import (
     COMMAND_TOPIC,
@@ -33,6 +35,7 @@ class Channels(NamedTuple):
         return {self.refunds: "refund", self.payouts: "payout"}
 
 
+_TRACE: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NEVER_MS: Final = 2**63 - 1
 _TIME_ENDS: Final = "9999-12-31T23:59:59"  # where times that cannot be written stay
@@ -60,6 +63,13 @@ def read_command(
     except ValidationError as error:
         raise Unreadable(f"{error.error_count()} faults in its data") from None
     raise Unreadable("a type that does not belong here")
+
+
+def trace_in(headers: Iterable[tuple[str, bytes | None]]) -> str | None:
+    """The trace that a command belongs to, so that its results belong to it, too."""
+    found = last_headers(headers).get(f"ce_{TRACEPARENT}")
+    text = "" if found is None else found.decode("ascii", "replace")
+    return text if _TRACE.fullmatch(text) else None
 
 
 def limit_of(not_after: str) -> int:
