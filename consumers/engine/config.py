@@ -68,6 +68,12 @@ class WebSettings(Section):
     gateway_files: Path | None = None  # folder of gateways' daily files, to be reconciled by name
 
 
+class WebhookSettings(Section):
+    """Whom `escrow webhooks run` tells of order events; without a file nobody."""
+
+    endpoints_file: Path | None = None  # JSON, see docs/webhooks.md
+
+
 class LogSettings(Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["json", "console"] = "json"
@@ -97,6 +103,7 @@ class Settings(BaseSettings):
     relay: RelaySettings = RelaySettings()
     log: LogSettings = LogSettings()
     web: WebSettings = WebSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     metrics_host: str = "127.0.0.1"
     metrics_port: Port | None = None  # none: no metrics; 0: a free one
     traces_endpoint: str | None = (

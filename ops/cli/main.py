@@ -29,6 +29,7 @@ from ops.cli import (
     up,
     views,
     web,
+    webhooks,
     whatif,
 )
 
@@ -48,6 +49,7 @@ up.register(app)
 run.register(app)
 app.add_typer(views.app, name="views")
 app.command()(web.web)
+app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(order.app, name="order", rich_help_panel=LOOK)
 app.command(rich_help_panel=LOOK)(lag.lag)
 app.command(rich_help_panel=LOOK)(top.top)

@@ -54,8 +54,9 @@ def parsed(command: Any, name: str, words: list[str], parent: Any = None) -> Non
     context = command.make_context(name, words, parent=parent)
     if hasattr(command, "commands"):
         left = [*context._protected_args, *context.args]
-        name, command, words = command.resolve_command(context, left)
-        parsed(command, name, words, context)
+        if left or not command.invoke_without_command:
+            name, command, words = command.resolve_command(context, left)
+            parsed(command, name, words, context)
 
 
 def test_the_program_takes_every_command_as_it_is_written(services: dict[str, Any]) -> None:

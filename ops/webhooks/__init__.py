@@ -1,0 +1,1 @@
+"""Order events and alarms told to others over HTTPS, signed as Standard Webhooks say; off unless configured."""
