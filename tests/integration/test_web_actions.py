@@ -123,7 +123,7 @@ def test_letters_are_foretold_then_sent_and_it_is_kept(
         "/dead-letters/forecast",
         place=["payments/0/0", "payments/0/1"],
     )
-    assert "dead_letter: invalid_data 2" in text_of(plan)
+    assert "dead letter: invalid data 2" in text_of(plan)
     assert kept(database_url, "payments/0/0") == []  # nothing was sent yet
     operator.send(plan, "/dead-letters/replay", 400, reason="")
     with capture_logs() as logs:
