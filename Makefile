@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras --quiet \
 	--custom-compile-command 'make lock'
 
-.PHONY: install demo up test test-unit debian coverage mutation lint format clean lock chaos chaos-quick chaos-report bench screenshots contract examples test-secure sbom failover
+.PHONY: install demo up test test-unit debian coverage mutation lint format clean lock chaos chaos-quick chaos-report bench screenshots contract examples test-secure sbom recovery
 .DEFAULT_GOAL := install
 
 install: .venv/.dev
@@ -76,9 +76,9 @@ contract: install
 examples: install
 	$(BIN)/python -m pytest tests/integration/examples_elsewhere.py $(ARGS)
 
-# A minute: PostgreSQL with a replica on this machine; the first one is killed, the second goes on.
-failover: install
-	$(BIN)/python -m pytest -q -n 0 tests/integration/failover.py $(ARGS)
+# A minute: a restore to a point in time; a server that is killed at work while its replica goes on.
+recovery: install
+	$(BIN)/python -m pytest -q -n 0 tests/integration/recovery.py $(ARGS)
 
 chaos-quick: install
 	@$(BIN)/python -m tests.chaos quick $(ARGS)

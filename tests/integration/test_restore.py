@@ -1,14 +1,10 @@
 """A database that goes back in time, on real servers: nothing is sent twice, nothing is lost, nothing is contradicted."""
 
-import shutil
-import tempfile
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from hashlib import sha256
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -24,15 +20,11 @@ from consumers.engine.publishing import make_publisher
 from consumers.engine.relay import Relay, run_relay
 from consumers.engine.worker import run_stage
 from consumers.stages import STAGES
-from ops.audit import run_audit
-from ops.local.postgres import PostgresServer
-from ops.local.postgres_programs import programs, run, run_as
 from ops.local.traffic import publish
 from schemas.commands import PAYOUT_COMMANDS
 from schemas.door import Record
 from schemas.facts import INPUT_TOPICS, STAGE_TOPICS
 from storage.engine import stage_engine
-from storage.migrate import upgrade
 from storage.outbox import SLICES
 from storage.positions import take_epoch
 from tests.builders import a_record, sample
@@ -42,28 +34,6 @@ from tests.integration.waiting import until
 
 WORKING: Final = ("payments", "refund_requests")
 NAME: Final = f"restored-{SEED}"
-
-
-@pytest.fixture
-def room() -> Iterator[Path]:
-    """Folders that PostgreSQL's user may write to: two servers' and the archive between them."""
-    with tempfile.TemporaryDirectory(prefix="escrow-test-") as folder:
-        Path(folder).chmod(0o755)
-        for name in ("first", "second", "archive"):
-            made = Path(folder, name)
-            made.mkdir()
-            if user := run_as():
-                shutil.chown(made, user)
-        yield Path(folder)
-
-
-@contextmanager
-def served(server: PostgresServer) -> Iterator[PostgresServer]:
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop(immediate=True)
 
 
 class Line:
@@ -140,70 +110,6 @@ class Line:
             for record in records
             if (record.key or b"").startswith(NAME.encode())
         )
-
-
-def archiving(room: Path) -> dict[str, str]:
-    return {"archive_mode": "on", "archive_command": f"cp %p {room}/archive/%f"}
-
-
-def back_in_time(room: Path) -> PostgresServer:
-    """The base backup as a server of its own that recovers to the point named `then`."""
-    restored = PostgresServer(
-        room / "second",
-        settings={
-            "restore_command": f"cp {room}/archive/%f %p",
-            "recovery_target_name": "then",
-            "recovery_target_action": "promote",
-        },
-    )
-    (room / "second/cluster/recovery.signal").touch()
-    (room / "second/escrow.created").touch()  # the database is in the backup
-    return restored
-
-
-def test_a_restore_to_a_point_in_time_sends_nothing_twice_and_loses_nothing(
-    kafka: str, room: Path
-) -> None:
-    with served(PostgresServer(room / "first", settings=archiving(room))) as server:
-        upgrade(server.database_url)
-        line = Line(kafka, server.database_url)
-        line.begin_here()
-        line.says(0, 20)
-        line.settles(20)
-        port = str(server.url("x").rsplit(":", 1)[1].split("/")[0])
-        backup = ("-h", "127.0.0.1", "-p", port, "-U", "escrow", "-D", str(room / "second/cluster"))
-        run(
-            programs(), "pg_basebackup", *backup, "--checkpoint=fast", "-X", "stream", user=run_as()
-        )
-        line.says(20, 40)
-        line.settles(40)  # in the archive alone
-        line.says(40, 50)
-        line.settles(50, relay=False)  # decided, and sent only after the restore point
-        line.ask("SELECT pg_create_restore_point('then')")
-        line.says(50, 60)
-        line.settles(60)  # all that the restored database has forgotten
-        last = line.ask("SELECT pg_walfile_name(pg_current_wal_lsn())")
-        line.ask("SELECT pg_switch_wal()")
-        until((room / "archive" / last).exists)
-        before = line.told()
-    assert len(before) == 60
-    with served(back_in_time(room)) as server:
-        line = Line(kafka, server.database_url)
-        until(lambda: not line.ask("SELECT pg_is_in_recovery()"))
-        assert line.ask("SELECT count(*) FROM escrows WHERE status = 'RELEASED'") == 50
-        assert line.ask("SELECT count(*) FROM outbox WHERE sent_at IS NULL") > 0
-        line.settles(60)
-        assert line.told() == before
-        found = "SELECT marked || ' ' || promised FROM lineages ORDER BY life DESC LIMIT 1"
-        marked, promised = map(int, line.ask(found).split())
-        assert (marked, promised >= 10) == (10, True)
-        mine = f"SELECT count(*) FROM promises WHERE order_id LIKE '{NAME}%'"
-        assert line.ask(mine) == 0, "what was promised was decided again"
-        line.says(60, 65)
-        line.settles(65)
-        assert line.told().total() == before.total() + 5
-        report = run_audit(line.settings, 0)
-        assert report.clean, report.findings
 
 
 def test_a_topic_that_holds_nothing_is_read_like_any_other(settings: Settings, kafka: str) -> None:
