@@ -41,6 +41,7 @@ LOOKS_EVERYWHERE: Final = {
     "ticking._LOST_DEADLINES": "ticks that nobody has decided for an hour",
     "ticking._LOST_PARKED": "the same of parked facts",
     "ticking._LOST_SILENCES": "the same of silences",
+    "ticking._NOT_AHEAD": "marks of a clock that was ahead: none, by the index of silent commands",
     "lineage._OPEN": "after a restore: all promises, once a start",
 }
 OPEN: Final = {
