@@ -1,7 +1,7 @@
 """The program `escrow` in this process, as a person at a terminal or a script calls it."""
 
 import json
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -9,12 +9,17 @@ from typer.testing import CliRunner, Result
 from consumers.engine.config import Settings
 from ops.cli.main import app
 
+_FILES: Final = ("ssl_cafile", "ssl_certfile", "ssl_keyfile")
+
 
 class Program:
     """`escrow ...` with the addresses of these settings."""
 
     def __init__(self, settings: Settings, patch: pytest.MonkeyPatch, columns: int = 100) -> None:
-        patch.setenv("ESCROW_KAFKA__BOOTSTRAP_SERVERS", settings.kafka.bootstrap_servers)
+        kafka = settings.kafka
+        for name in ("bootstrap_servers", "security_protocol", *_FILES):
+            if (value := getattr(kafka, name)) is not None:
+                patch.setenv(f"ESCROW_KAFKA__{name.upper()}", str(value))
         patch.setenv("ESCROW_DATABASE__URL", settings.database.connection_url)
         self._begin(patch, columns)
 
