@@ -323,7 +323,8 @@ def test_rights_are_made_exact_and_printed_for_kafkas_own_tools(
     said = list(commands_of(allowed(settings), {"relay": "CN=relay"}, "broker:9093"))
     payouts = [line for line in said if PAYOUT_COMMANDS in line and "Write" in line]
     tool = "kafka-acls.sh --bootstrap-server broker:9093 --command-config admin.properties --add"
-    right = f"--allow-principal User:CN=relay --operation Write --topic {PAYOUT_COMMANDS}"
+    who = "--allow-principal User:CN=relay"  # it reads, too: what it sent before a restore
+    right = f"{who} --operation Read --operation Write --topic {PAYOUT_COMMANDS}"
     assert payouts == [f"{tool} {right}"]
     assert sum("producer_byte_rate" in line for line in said) == len(OUTSIDE)
     for name, value in settings.kafka.model_dump(exclude_none=True).items():
