@@ -3,9 +3,9 @@
 import pytest
 
 from escrow.policy import DAY_MS
-from escrow.schedule import Schedule, deadline_id, expires_at, opened, voided
+from escrow.schedule import Schedule, deadline_id, ends_deadlines, expires_at, opened, voided
 from escrow.state import Escrow
-from tests.builders import T0, Story, an_order
+from tests.builders import T0, Story, a_fact, an_order
 from tests.unit import hashes
 
 
@@ -75,6 +75,15 @@ def test_a_thaw_leaves_the_deadline_as_it_was() -> None:
     story = an_order().disputed().frozen()
     assert voided(*change(story, "payment.chargeback_closed")) is None
     assert opened(*change(an_order().disputed().frozen(), "payment.chargeback_closed")) is None
+
+
+def test_a_tick_ends_deadlines_unless_the_order_is_frozen_or_it_is_of_another_kind() -> None:
+    tick = a_fact("deadline.reached")
+    assert ends_deadlines(an_order().disputed().row, tick)
+    assert ends_deadlines(an_order().held().row, tick)
+    assert not ends_deadlines(an_order().disputed().frozen().row, tick)
+    assert not ends_deadlines(an_order().held().row, a_fact("deadline.reached", kind="park_limit"))
+    assert not ends_deadlines(an_order().held().row, a_fact("delivery.confirmed"))
 
 
 def test_a_parked_fact_expires_thirty_days_after_its_own_time_and_a_ruling_never() -> None:
