@@ -72,9 +72,10 @@ contract: install
 	@$(BIN)/escrow contract check
 	@cd tests/asyncapi && npm ci --ignore-scripts --no-audit --no-fund --silent && node check.mjs ../../docs/contract/asyncapi.json
 
-# The clients of examples/ in Java, Node, Go and kcat, each where its runtime is there; they load their libraries.
+# The clients of examples/ in Java, Node, Go and kcat, each where its runtime is there; they load their libraries. And
+# every command of docs/how-to, typed on one working line.
 examples: install
-	$(BIN)/python -m pytest tests/integration/examples_elsewhere.py $(ARGS)
+	$(BIN)/python -m pytest tests/integration/examples_elsewhere.py tests/integration/how_to_typed.py $(ARGS)
 
 # A minute: a restore to a point in time; a server that is killed at work while its replica goes on.
 recovery: install
