@@ -15,7 +15,7 @@ DAY_MS: Final = 24 * HOUR_MS
 # The upper ends of the classes of age, ms; the last class has none.
 AGES_MS: Final = (HOUR_MS, DAY_MS, 3 * DAY_MS, 10 * DAY_MS, 30 * DAY_MS)
 COUNT_MS_MAX: Final = 20_000
-DISPUTES_MAX: Final = 201  # one more than a page shows
+DISPUTES_MAX: Final = 101  # one more than a page shows
 
 
 class Figures(NamedTuple):

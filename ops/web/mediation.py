@@ -24,7 +24,7 @@ from storage.attention import rules_now
 from storage.mediation import Dispute, disputes_of
 from storage.reading import Snapshot, snapshot
 
-SHOWN_MAX: Final = 200
+SHOWN_MAX: Final = 100
 SIDES: Final = ("buyer", "supplier")
 _OUTCOMES: Final[dict[str, Outcome]] = {
     "refund_full": "refund_full",
