@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras --quiet \
 	--custom-compile-command 'make lock'
 
-.PHONY: install demo up test test-unit debian coverage mutation lint format clean lock chaos chaos-quick chaos-report bench screenshots contract examples test-secure sbom recovery
+.PHONY: install demo up test test-unit debian coverage mutation lint format clean lock chaos chaos-quick chaos-report attack bench screenshots contract examples test-secure sbom recovery
 .DEFAULT_GOAL := install
 
 install: .venv/.dev
@@ -83,6 +83,10 @@ recovery: install
 
 chaos-quick: install
 	@$(BIN)/python -m tests.chaos quick $(ARGS)
+
+# Ten thousand forged, replayed, altered and stripped records; ARGS="--line --seed N"
+attack: install
+	@$(BIN)/python -m tests.attack $(ARGS)
 
 chaos-report: install
 	@$(BIN)/python -m tests.chaos report

@@ -59,6 +59,7 @@ OVERVIEW: Final = Dashboard(
             {
                 "failed {{kind}}": "max by (kind) (escrow_commands_unresolved)",
                 "held": "max(escrow_commands_held)",
+                "paused": "sum(max by (scope) (escrow_sending_paused))",
             },
             "stat",
             4,

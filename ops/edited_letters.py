@@ -10,10 +10,12 @@ from uuid import uuid4
 
 from consumers.engine import admin
 from consumers.engine.config import Settings
+from consumers.engine.signing import signed
 from ops.dead_letters import CannotReplay, Original, find_originals, place_of
 from schemas import envelope, strict_json
 from schemas.cards import redact_text
 from schemas.door import Record
+from schemas.signatures import HEADER, Unsigned
 from storage.dead_letter_reading import LetterRow, record_action
 
 _OLD_ID_CHARACTERS: Final = 180  # ids may have 256; the rest is ours
@@ -64,12 +66,17 @@ def edited(
         headers["ce_id"] = new_id.encode()
         headers |= {f"ce_{name}": text.encode() for name, text in marks.items()}
     key = original.key if edit.key is None else edit.key.encode()
+    headers.pop(HEADER, None)  # it was the sender's, over what he had said
     record = original._replace(
         key=key,
         value=value,
         headers=list(headers.items()),
         timestamp_ms=original.timestamp_ms if original.timestamp_ms >= 0 else wall_ms,
     )
+    try:
+        record = signed(settings, record)
+    except Unsigned as error:
+        raise CannotEdit(str(error)) from None
     return Mended(record, new_id, _readable(original), _readable(record))
 
 

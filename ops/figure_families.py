@@ -10,9 +10,11 @@ from prometheus_client.metrics_core import Metric as Family
 
 from consumers.engine.metrics import Sample, family
 from schemas.commands import Kind
+from schemas.instructions import Scope
 from schemas.reasons import DEAD_LETTERS, PARKED
 from storage.figures import Figures, Group
 
+SCOPES: Final[tuple[str, ...]] = get_args(Scope)
 KINDS: Final[tuple[str, ...]] = get_args(Kind)
 COMMAND_STATES: Final = ("PENDING", "ACCEPTED", "SETTLED", "FAILED", "RETURNED")
 
@@ -50,6 +52,8 @@ def _commands(figures: Figures, now: int) -> Iterator[Family]:
     unresolved: list[Sample] = [((kind,), figures.unresolved.get(kind, 0)) for kind in KINDS]
     yield family("escrow_commands_unresolved", unresolved)
     yield family("escrow_commands_held", [((), figures.held_back)])
+    paused = {pause.scope for pause in figures.paused}
+    yield family("escrow_sending_paused", [((scope,), int(scope in paused)) for scope in SCOPES])
     yield family("escrow_command_silent_age_seconds", _ages(figures.silent, KINDS, now))
 
 

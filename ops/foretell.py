@@ -6,11 +6,12 @@ another count as having come one after another.
 
 from typing import NamedTuple
 
+from consumers.engine.trusting import Trusting
 from escrow.arrival import Decided, Moved, arrive
 from escrow.decision import Applied, Refused
 from escrow.state import Command, Escrow, Order
 from ops.redecide import claimed_elsewhere, payment_ids, read_facts, redecide
-from schemas.door import Fact, Record, Rejected, Trust, decode, seal
+from schemas.door import Fact, Record, Rejected, decode, seal
 from schemas.payments import PaymentCaptured
 from schemas.reasons import Outcome
 from storage.dossiers import claims, read_order
@@ -38,9 +39,10 @@ class Foretold(NamedTuple):
 class Foreteller:
     """Foretells records against one snapshot; remembers what those before would have changed."""
 
-    def __init__(self, connection: Snapshot, trust: Trust | None) -> None:
+    def __init__(self, connection: Snapshot, trusting: Trusting | None) -> None:
         self._connection = connection
-        self._trust = trust
+        self._trust = None if trusting is None else trusting.trust
+        self._second = None if trusting is None else trusting.second
         self._orders: dict[str, Order] = {}
         self._known: dict[bytes, Known] = {}
         self._claimed: dict[str, str] = {}  # payment id → order id, by those foretold before
@@ -50,6 +52,9 @@ class Foreteller:
         fact = decode(record, self._trust)
         if isinstance(fact, Rejected):
             return Foretold("dead_letter", fact.code, fact.detail, None, None, None)
+        if self._lacks_second(record, fact):
+            detail = "it needs the signatures of two mediators"
+            return Foretold("dead_letter", "bad_signature", detail, None, None, None)
         known = self._identity(fact)
         if known is not None:
             if known.same(fact):
@@ -63,6 +68,11 @@ class Foreteller:
                 fact.digest[:16], sealed.salt, sealed.text_digest
             )
         return told
+
+    def _lacks_second(self, record: Record, fact: Fact) -> bool:
+        if self._second is None or fact.order_id is None:
+            return False
+        return self._second.is_missing(record, fact, self.order(fact.order_id))
 
     def order(self, order_id: str) -> Order:
         """The order as its stored facts, and those foretold so far, make it."""

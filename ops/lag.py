@@ -11,6 +11,7 @@ from consumers.engine.asking import Span
 from consumers.engine.config import Settings
 from consumers.engine.records import Partition
 from consumers.stages import STAGES
+from storage.sending import Pause
 
 WORK_LEFT_SECONDS_MAX: Final = 10.0  # more than this at the present speed is slow
 IDLE_SECONDS_MAX: Final = 10.0  # behind, and no batch for so long, is stuck
@@ -33,6 +34,7 @@ class Sample(NamedTuple):
     unsent_since: int | None
     cluster_id: str = ""
     next_known: dict[Partition, tuple[int, int]] = {}  # noqa: RUF012  position and that timestamp
+    paused: tuple[Pause, ...] = ()
 
 
 class PartitionLag(NamedTuple):
@@ -79,6 +81,7 @@ class LagReport(NamedTuple):
     unsent_since: int | None
     missing_topics: list[str]
     cluster_id: str = ""
+    paused: tuple[Pause, ...] = ()  # commands of these scopes are not sent
 
     @property
     def healthy(self) -> bool:
@@ -104,6 +107,7 @@ def compare(old: Sample | None, new: Sample, settings: Settings) -> LagReport:
         new.unsent_since,
         [stage.topic for stage in STAGES.values() if stage.topic not in there],
         new.cluster_id,
+        new.paused,
     )
 
 
@@ -211,5 +215,9 @@ def report_json(report: LagReport) -> dict[str, Any]:
         "seconds_are": "record time" if report.record_time else "broker time",
         "missing_topics": report.missing_topics,
         "partitions": [lag._asdict() for lag in report.partitions],
-        "outbox": {"unsent": report.unsent, "oldest_at": report.unsent_since},
+        "outbox": {
+            "unsent": report.unsent,
+            "oldest_at": report.unsent_since,
+            "paused": [pause._asdict() for pause in report.paused],
+        },
     }

@@ -16,6 +16,7 @@ from consumers.stages import STAGES
 from ops.lag import LagReport, Sample, compare
 from storage import attention, positions
 from storage.reading import Reader
+from storage.sending import pauses
 
 RATE_SECONDS: Final = 5.0  # rates are over so long: one long batch is no verdict
 MEMBERS_SECONDS: Final = 2.0  # between questions about members: groups change seldom
@@ -53,6 +54,7 @@ class LagWatch:
             }
             idle = attention.idle_seconds(connection)
             unsent, unsent_since = attention.unsent(connection)
+            paused = tuple(pauses(connection))
         seen_at = time.monotonic()
         spans = self._kafka.spans([stage.topic for stage in STAGES.values()])
         next_times = self._next_times(stands, spans)
@@ -68,6 +70,7 @@ class LagWatch:
             unsent_since,
             self._kafka.cluster_id(),
             next_times,
+            paused,
         )
 
     def close(self) -> None:

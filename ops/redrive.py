@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from consumers.engine.config import Settings
+from consumers.engine.trusting import Trusting
 from ops.dead_letters import CannotReplay, Original, find_originals, replay
 from ops.foretell import Foreteller, Foretold
 from ops.redecide import Unreadable
-from schemas.trust import SourceRules
 from storage.dead_letter_reading import LetterRow, tries
 from storage.reading import Snapshot
 
@@ -56,7 +56,7 @@ def plan(
 
     `wall_ms`: the time that a broker would stamp on them, where it does. Raises KafkaUnavailable.
     """
-    teller = Foreteller(connection, trust_of(settings))
+    teller = Foreteller(connection, Trusting(settings))
     originals = find_originals(settings, letters)
     planned = []
     for letter, original, tried in zip(letters, originals, tries(connection, letters), strict=True):
@@ -80,11 +80,6 @@ def _foretold(
         return Planned(letter, original, teller.foretell(record), "")
     except Unreadable as error:
         return Planned(letter, original, None, f"its order cannot be read ({error}): escrow audit")
-
-
-def trust_of(settings: Settings) -> SourceRules | None:
-    """Who may send what, as the stages have it."""
-    return None if settings.source_rules is None else SourceRules.from_file(settings.source_rules)
 
 
 def histogram(planned: Sequence[Planned]) -> list[tuple[str, int]]:

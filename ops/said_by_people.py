@@ -22,6 +22,20 @@ def fact_record(
     `t`: ms UTC, where the broker sets no time of its own. Raises CannotSay.
     """
     known = FACT_TYPES[type_name]
+    try:
+        value = known.model.model_validate(data).model_dump_json(exclude_none=True).encode()
+    except ValueError as error:
+        raise CannotSay(f"not valid: {error}") from None
+    headers = envelope_headers(type_name, source)
+    record = Record(known.topic, 0, 0, t, key.encode(), value, headers)
+    fact = decode(record)
+    if isinstance(fact, Rejected):  # a card number in a note, for one
+        raise CannotSay(f"the record would not pass the door: {fact.code} ({fact.detail})")
+    return record, fact
+
+
+def envelope_headers(type_name: str, source: str) -> list[tuple[str, bytes]]:
+    """A CloudEvent in binary mode, under a new id."""
     headers = {
         "content-type": "application/json",
         "ce_specversion": "1.0",
@@ -29,13 +43,4 @@ def fact_record(
         "ce_source": source,
         "ce_type": type_name,
     }
-    try:
-        value = known.model.model_validate(data).model_dump_json(exclude_none=True).encode()
-    except ValueError as error:
-        raise CannotSay(f"not valid: {error}") from None
-    encoded = [(name, text.encode()) for name, text in headers.items()]
-    record = Record(known.topic, 0, 0, t, key.encode(), value, encoded)
-    fact = decode(record)
-    if isinstance(fact, Rejected):  # a card number in a note, for one
-        raise CannotSay(f"the record would not pass the door: {fact.code} ({fact.detail})")
-    return record, fact
+    return [(name, text.encode()) for name, text in headers.items()]

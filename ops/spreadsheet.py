@@ -4,15 +4,18 @@ import csv
 from collections.abc import Iterable, Sequence
 from typing import IO, Final
 
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+# The wide forms too: some spreadsheets take them for the narrow ones.
+_FORMULA: Final = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+_BREAKS: Final = ("\t", "\r", "\n")
 
 
 def cell(value: object) -> str:
     """A cell's text; what a spreadsheet would calculate gets an apostrophe in front of it."""
     text = "" if value is None else str(value)
-    if isinstance(value, int) or not text.lstrip(" ").startswith(_FORMULA):
+    if isinstance(value, int):
         return text
-    return f"'{text}"
+    is_harmless = not text.startswith(_BREAKS) and not text.lstrip().startswith(_FORMULA)
+    return text if is_harmless else f"'{text}"
 
 
 def write_csv(out: IO[str], columns: Sequence[str], rows: Iterable[Sequence[object]]) -> int:

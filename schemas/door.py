@@ -4,7 +4,7 @@ The checks stand in the order of RULES 3.1. No bytes make this raise.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any, Final, NamedTuple, Protocol, cast
 
@@ -14,12 +14,15 @@ from schemas import cards, envelope, strict_json
 from schemas.cut import whole_size
 from schemas.envelope import BadEnvelope, Envelope
 from schemas.facts import FACT_TYPES, FactData, FactType
-from schemas.payments import OrderDetails, OrderLine, PaymentCaptured
+from schemas.faults import where
+from schemas.instructions import INSTRUCTION_TYPES, InstructionData
+from schemas.payments import PaymentCaptured
 from schemas.reasons import DoorCode
 from schemas.supplier_reports import SupplierReported
 from schemas.words import WireModel
 
 VALUE_BYTES_MAX: Final = 65_536
+_ALL_TYPES: Final = {**FACT_TYPES, **INSTRUCTION_TYPES}
 _FREE_TEXT: Final = {fact.model: fact.free_text for fact in FACT_TYPES.values()}
 _FREE_TEXT_FIELDS: Final = {"note", "rationale"}
 
@@ -57,6 +60,20 @@ class Fact(NamedTuple):
     text_digest: bytes | None = None  # SHA-256 over salt and text
 
 
+class Instruction(NamedTuple):
+    """What an operator says about sending, past the door. It concerns no order's decisions."""
+
+    type: str
+    data: InstructionData
+    source: str
+    id: str
+    t: int  # record timestamp, ms UTC
+    payload: bytes  # canonical JSON of the data
+    topic: str
+    partition: int
+    offset: int
+
+
 class Rejected(NamedTuple):
     """A record that no stage may act on: a dead letter; source, id and type where known."""
 
@@ -68,11 +85,18 @@ class Rejected(NamedTuple):
     type: str | None = None
 
 
+class Distrust(NamedTuple):
+    """Why a record is not looked at: `bad_signature` or `unauthorized_source`."""
+
+    code: DoorCode
+    detail: str  # never holds a value of the record
+
+
 class Trust(Protocol):
     """Who may send what: signatures and source rules, where they are on."""
 
-    def refuses(self, fact: FactType, sent: Envelope, record: Record) -> DoorCode | None:
-        """`bad_signature`, `unauthorized_source`, or None."""
+    def refuses(self, fact: FactType, sent: Envelope, record: Record) -> Distrust | None:
+        """None where the record may be looked at."""
 
 
 class _Refuse(Exception):
@@ -84,8 +108,21 @@ class _Refuse(Exception):
 
 def decode(record: Record, trust: Trust | None = None) -> Fact | Rejected:
     """Take one record through the door; a failed check gives `Rejected`, nothing raises."""
+    return _taken(record, trust, FACT_TYPES)  # type: ignore[return-value]  # none is an instruction
+
+
+def decode_with_instructions(
+    record: Record, trust: Trust | None = None
+) -> Fact | Instruction | Rejected:
+    """As `decode`, where operators may tell the sending side what to do."""
+    return _taken(record, trust, _ALL_TYPES)
+
+
+def _taken(
+    record: Record, trust: Trust | None, types: Mapping[str, FactType]
+) -> Fact | Instruction | Rejected:
     try:
-        return _decode(record, trust)
+        return _decode(record, trust, types)
     except _Refuse as refusal:
         sent = refusal.sent
         if sent is None:
@@ -93,7 +130,9 @@ def decode(record: Record, trust: Trust | None = None) -> Fact | Rejected:
         return Rejected(refusal.code, refusal.detail, record, sent.source, sent.id, sent.type)
 
 
-def _decode(record: Record, trust: Trust | None) -> Fact:
+def _decode(
+    record: Record, trust: Trust | None, types: Mapping[str, FactType]
+) -> Fact | Instruction:
     value = record.value
     if value is not None and len(value) > VALUE_BYTES_MAX:
         raise _Refuse("too_large", f"{whole_size(value)} bytes")
@@ -109,29 +148,42 @@ def _decode(record: Record, trust: Trust | None) -> Fact:
             raise BadEnvelope("the record has no timestamp")
     except BadEnvelope as error:
         raise _Refuse("bad_envelope", str(error)) from None
-    fact_type = FACT_TYPES.get(sent.type)
+    fact_type = types.get(sent.type)
     if fact_type is None:
         raise _Refuse("unknown_type", "no such type", sent)
     if fact_type.topic != record.topic:
         raise _Refuse("wrong_topic", f"belongs to {fact_type.topic}", sent)
-    if trust is not None and (code := trust.refuses(fact_type, sent, record)) is not None:
-        raise _Refuse(code, "refused by the trust rules", sent)
+    if trust is not None and (distrust := trust.refuses(fact_type, sent, record)) is not None:
+        raise _Refuse(distrust.code, distrust.detail, sent)
     if event is None:
         data = _from_bytes(fact_type.model, value, sent)
     else:
         data = _from_object(fact_type.model, event.get("data"), sent)
+    if sent.type in INSTRUCTION_TYPES:
+        return _instruction(record, sent, cast(InstructionData, data))
     return _fact(record, sent, data)
 
 
-def _fact(record: Record, sent: Envelope, data: WireModel) -> Fact:
+def _instruction(record: Record, sent: Envelope, data: InstructionData) -> Instruction:
+    _check(record, sent, data, data.key)
+    payload = data.model_dump_json().encode()
+    place = (record.topic, record.partition, record.offset)
+    return Instruction(sent.type, data, sent.source, sent.id, record.timestamp_ms, payload, *place)
+
+
+def _check(record: Record, sent: Envelope, data: WireModel, key: str) -> None:
     """The last checks, on parsed data: key, then card numbers."""
-    is_report = type(data) is SupplierReported
-    key = data.supplier_id if is_report else data.order_id  # type: ignore[attr-defined]
     if record.key != key.encode() or (sent.subject is not None and sent.subject != key):
         raise _Refuse("key_mismatch", "key, subject and order id differ", sent)
     for written in _card_texts(data):
         if cards.has_card_number(written):
             raise _Refuse("card_number", "a text holds a card number", sent)
+
+
+def _fact(record: Record, sent: Envelope, data: WireModel) -> Fact:
+    is_report = type(data) is SupplierReported
+    key = data.supplier_id if is_report else data.order_id  # type: ignore[attr-defined]
+    _check(record, sent, data, key)
     field = _FREE_TEXT[type(data)]
     free_text: str | None = None if field is None else getattr(data, field)
     exclude = None if free_text is None else _FREE_TEXT_FIELDS
@@ -187,7 +239,7 @@ def _from_object(model: type[WireModel], data: Any, sent: Envelope) -> WireModel
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise _Refuse("invalid_data", _where(error), sent) from None
+        raise _Refuse("invalid_data", where(error), sent) from None
 
 
 def _from_bytes(model: type[WireModel], value: bytes | None, sent: Envelope) -> WireModel:
@@ -237,23 +289,5 @@ _CARD_FIELDS: Final = {
         for name in ("note", "rationale", "signed_by", "asked_for", "uri")
         if name in fact.model.model_fields
     )
-    for fact in FACT_TYPES.values()
+    for fact in _ALL_TYPES.values()
 }
-
-
-def _where(error: ValidationError) -> str:
-    """Field names and kinds of fault, never a value."""
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    path = ".".join(
-        str(part) for part in first["loc"] if isinstance(part, int) or part in _FIELD_NAMES
-    )
-    return f"{path or 'data'}: {first['type']}"[:200]
-
-
-_MODELS: Final[tuple[type[WireModel], ...]] = (
-    *(fact.model for fact in FACT_TYPES.values()),
-    OrderDetails,
-    OrderLine,
-)
-# Ours alone: unknown names, and those of options, are a sender's words.
-_FIELD_NAMES: Final = frozenset(name for model in _MODELS for name in model.model_fields)

@@ -59,9 +59,13 @@ SELECT count(*), min(t) FROM outbox WHERE sent_at IS NULL
 """
 _LETTERS: Final = """
 SELECT d.code, count(*), (extract(epoch FROM min(d.at)) * 1000)::bigint FROM dead_letters d
-WHERE 0 = (SELECT coalesce(sum(CASE a.action WHEN 'replay_failed' THEN -1 ELSE 1 END), 0)
+WHERE 0 = (SELECT coalesce(sum(CASE a.action WHEN 'replay_failed' THEN -1 WHEN 'discarded' THEN 0
+    ELSE 1 END), 0)
   FROM dead_letter_actions a WHERE (a.cluster_id, a.topic, a.partition, a."offset")
     = (d.cluster_id, d.topic, d.partition, d."offset"))
+  AND NOT EXISTS (SELECT FROM dead_letter_actions a
+    WHERE (a.cluster_id, a.topic, a.partition, a."offset")
+      = (d.cluster_id, d.topic, d.partition, d."offset") AND a.action = 'discarded')
 GROUP BY d.code ORDER BY d.code
 """
 # one row a position: the newest batch is the last one of the key
@@ -76,7 +80,11 @@ _SKIPPED: Final = """
 SELECT count(*), (extract(epoch FROM min(at)) * 1000)::bigint FROM position_moves
 WHERE to_offset > from_offset
 """
-_HELD_BACK: Final = "SELECT count(*) FROM command_holds"
+_HELD_BACK: Final = """
+SELECT (SELECT count(*) FROM command_holds) + (SELECT count(*) FROM sending_holds h
+  WHERE NOT h.released AND EXISTS (SELECT FROM commands c
+    WHERE c.order_id = h.order_id AND c.command_id = h.command_id AND c.state = 'PENDING'))
+"""
 _PROMISED: Final = "SELECT count(*), min(order_id) FROM promises"
 _DEADLINES: Final = """
 SELECT count(*), min(due_at) FROM

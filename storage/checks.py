@@ -6,6 +6,7 @@ Every query is one pass of hash joins or sorts inside the database; none takes a
 from typing import Final, NamedTuple
 
 from schemas.facts import FACT_TYPES
+from schemas.instructions import INSTRUCTION_TYPES
 from storage import totals
 from storage.reading import Snapshot
 from storage.rows import fetch
@@ -17,10 +18,11 @@ LIMIT: Final = 100  # findings of one query; more say nothing new
 _IDENTITY: Final = "substr(sha256(convert_to(source || E'\\n' || id, 'UTF8')), 1, 16)"
 _DIGEST: Final = "substr(sha256(convert_to(type || E'\\n' || payload, 'UTF8')), 1, 16)"
 _SAID: Final = """
-SELECT order_id AS subject, source, id, type, payload, text_digest IS NOT NULL AS has_text
+SELECT order_id AS subject, source, id, type, payload, text_digest IS NOT NULL AS has_text,
+  false AS may_be_forgotten
 FROM facts
 UNION ALL
-SELECT supplier_id, source, id, 'supplier.reported', payload, text IS NOT NULL
+SELECT supplier_id, source, id, 'supplier.reported', payload, text IS NOT NULL, text IS NULL
 FROM supplier_reports
 """
 
@@ -31,7 +33,8 @@ SELECT s.subject, CASE WHEN i.identity IS NULL THEN 'no identity for ' ELSE 'ano
   END || s.type || ' ' || s.id
 FROM (SELECT *, {_IDENTITY} AS identity, {_DIGEST} AS digest FROM said) s
 LEFT JOIN identities i ON i.identity = s.identity
-WHERE i.identity IS NULL OR i.digest <> s.digest OR (i.text_digest IS NOT NULL) <> s.has_text
+WHERE i.identity IS NULL OR i.digest <> s.digest
+  OR ((i.text_digest IS NOT NULL) <> s.has_text AND NOT (s.may_be_forgotten AND i.salt IS NULL))
 LIMIT {LIMIT}
 """  # noqa: S608  our own text
 _IDENTITIES_COUNTED: Final = """
@@ -132,7 +135,8 @@ GROUP BY topic, partition ORDER BY topic, partition
 _KEPT_FACTS: Final = """
 SELECT type, partition, outcome, count(*) FROM (
   SELECT type, partition, outcome FROM facts
-  UNION ALL SELECT 'supplier.reported', partition, 'applied' FROM supplier_reports) f
+  UNION ALL SELECT 'supplier.reported', partition, 'applied' FROM supplier_reports
+  UNION ALL SELECT type, partition, 'applied' FROM instructions) f
 GROUP BY type, partition, outcome
 """
 _KEPT_LETTERS: Final = """
@@ -221,7 +225,7 @@ def accounts(connection: Snapshot) -> list[Account]:
     """For each partition: records by outcome, as counted and as kept."""
     kept: dict[tuple[str, int], dict[str, int]] = {}
     for type_name, partition, outcome, count in fetch(connection, _KEPT_FACTS):
-        known = FACT_TYPES.get(type_name)
+        known = FACT_TYPES.get(type_name) or INSTRUCTION_TYPES.get(type_name)
         topic = known.topic if known is not None else f"unknown type {type_name}"
         sums = kept.setdefault((topic, partition), {})
         sums[outcome] = sums.get(outcome, 0) + count

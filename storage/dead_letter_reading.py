@@ -57,9 +57,12 @@ _SAME_PLACE: Final = (
     ' AND a."offset" = d."offset"'
 )
 # replays that were sent: a failed one is written down as a second action
-_REPLAYS: Final = f"""(
-SELECT coalesce(sum(CASE a.action WHEN 'replay_failed' THEN -1 ELSE 1 END), 0)::int
-FROM dead_letter_actions a WHERE {_SAME_PLACE})"""  # noqa: S608  our own names
+_COUNTED: Final = """
+coalesce(sum(CASE a.action WHEN 'replay_failed' THEN -1 WHEN 'discarded' THEN 0 ELSE 1 END), 0)::int
+"""
+_REPLAYS: Final = f"(SELECT {_COUNTED} FROM dead_letter_actions a WHERE {_SAME_PLACE})"  # noqa: S608  our own names
+_DISCARDED: Final = f"""EXISTS (
+SELECT FROM dead_letter_actions a WHERE {_SAME_PLACE} AND a.action = 'discarded')"""
 _SELECT: Final = f"""
 SELECT {_COLUMNS}, {_REPLAYS} FROM dead_letters d
 """  # noqa: S608  our own names
@@ -68,7 +71,7 @@ _LIST: Final = f"""
 WHERE (%(code)b::text IS NULL OR d.code = %(code)b)
   AND (%(order_id)b::text IS NULL OR d.order_id = %(order_id)b)
   AND (%(topic)b::text IS NULL OR d.topic = %(topic)b)
-  AND (NOT %(open_only)b OR {_REPLAYS} = 0)
+  AND (NOT %(open_only)b OR ({_REPLAYS} = 0 AND NOT {_DISCARDED}))
 ORDER BY d.at {{direction}}, d.topic, d.partition, d."offset" LIMIT %(limit)b
 """
 _ONE: Final = f"""
@@ -82,8 +85,7 @@ WHERE cluster_id = %(cluster_id)b AND topic = %(topic)b AND partition = %(partit
 """
 # The same bytes under the same key: what a replay of one letter made another letter of.
 _TRIES: Final = f"""
-SELECT d.topic, d.key, d.value_sha256,
-  sum(CASE a.action WHEN 'replay_failed' THEN -1 ELSE 1 END)::int
+SELECT d.topic, d.key, d.value_sha256, {_COUNTED}
 FROM dead_letter_actions a JOIN dead_letters d ON {_SAME_PLACE}
 WHERE d.value_sha256 = ANY(%(digests)b::bytea[]) GROUP BY 1, 2, 3
 """  # noqa: S608  our own names
@@ -105,7 +107,7 @@ def letters(
     open_only: bool = False,
     oldest_first: bool = False,
 ) -> list[LetterRow]:
-    """The newest dead letters, or the oldest; `open_only`: those that nobody has replayed."""
+    """The newest dead letters, or the oldest; `open_only`: nobody has replayed or discarded them."""
     rows = fetch(
         connection,
         _LIST.format(direction="ASC" if oldest_first else "DESC"),

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from escrow.telling import Outgoing
 from schemas.cards import redact, redact_text
 from schemas.cut import whole_sha256, whole_size
-from schemas.door import Fact, Record, Rejected
+from schemas.door import Fact, Instruction, Record, Rejected
 from schemas.order_events import DEAD_LETTERS, DeadLettered, sent_id
 from schemas.reasons import DEAD_LETTERS as SENTENCES
 from schemas.reasons import DeadLetterCode
@@ -53,9 +53,12 @@ def from_rejected(stage: str, rejected: Rejected) -> DeadLetter:
     return _letter(stage, record, rejected.code, rejected.detail, said)
 
 
-def from_record(stage: str, record: Record, fact: Fact, code: DeadLetterCode) -> DeadLetter:
+def from_record(
+    stage: str, record: Record, fact: Fact | Instruction, code: DeadLetterCode
+) -> DeadLetter:
     """A fact that passed the door, but not further."""
-    said = (fact.order_id, fact.type, fact.source, fact.id)
+    order_id = fact.order_id if isinstance(fact, Fact) else None
+    said = (order_id, fact.type, fact.source, fact.id)
     return _letter(stage, record, code, SENTENCES[code], said)
 
 

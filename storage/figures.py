@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from storage import attention, pulse, totals
 from storage.reading import Snapshot
 from storage.rows import fetch
+from storage.sending import Pause, pauses
 
 
 class Money(NamedTuple):
@@ -48,6 +49,7 @@ class Figures(NamedTuple):
     dead_letters: dict[str, Group]  # by code: nobody has done anything about them
     parked: dict[str, Group]  # by code
     overdue: int
+    paused: tuple[Pause, ...] = ()  # commands of these scopes are not sent
 
 
 _OPEN: Final = """
@@ -85,6 +87,7 @@ def figures(connection: Snapshot, now: int) -> Figures:
         _groups(attention.letters(connection)),
         _groups(attention.parked(connection, now)),
         attention.overdue(connection, now).number,
+        tuple(pauses(connection)),
     )
 
 

@@ -9,6 +9,7 @@ from storage import attention, mediation, totals
 from storage import figures as rows
 from storage.reading import Snapshot
 from storage.rows import execute, fetch
+from storage.sending import Pause, pauses
 
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
@@ -25,6 +26,7 @@ class Figures(NamedTuple):
     unsent: int
     unsent_since: int | None  # ms UTC, the record's time
     rules_now: int  # ms UTC, the clock that rules know (RULES 4.7)
+    paused: tuple[Pause, ...] = ()  # commands of these scopes are not sent
 
 
 class HeldByAge(NamedTuple):
@@ -70,10 +72,10 @@ _TIMEOUT: Final = f"SET LOCAL statement_timeout = {COUNT_MS_MAX}"
 
 
 def figures(connection: Snapshot, wall_ms: int, timestamp_type: str) -> Figures:
-    """Money by status, the outbox, and the time by which rules judge. Four statements at most."""
+    """Money by status, the outbox, and the time by which rules judge. Five statements at most."""
     money = totals.read_totals(connection)
     now = attention.rules_now(connection, wall_ms, timestamp_type)
-    return Figures(money, *attention.unsent(connection), now)
+    return Figures(money, *attention.unsent(connection), now, tuple(pauses(connection)))
 
 
 def count(connection: Snapshot, now: int) -> Counted:

@@ -27,11 +27,13 @@ from storage.tables import (
     dead_letter_actions,
     dead_letters,
     deadlines,
+    erasures,
     escrows,
     evidence,
     fact_texts,
     facts,
     identities,
+    instructions,
     lineages,
     metadata,
     offers,
@@ -42,6 +44,9 @@ from storage.tables import (
     postings,
     promises,
     resolutions,
+    sending_grants,
+    sending_holds,
+    sending_pauses,
     shipments,
     silences,
     supplier_reports,
@@ -57,11 +62,17 @@ CARRIED_OVER: Final = (
     policies,
     lineages,
     promises,
+    instructions,
+    sending_pauses,
+    sending_holds,
+    sending_grants,
+    erasures,
 )
 _NUMBERED: Final = {
     "position_moves": "move_no",
     "dead_letter_actions": "action_no",
     "lineages": "life",
+    "erasures": "erasure_no",
 }
 # Tables that facts make, without what only the ticker knows: whom it has told, and asked.
 _TICKER: Final = frozenset({"ticks", "ticked_at"})

@@ -37,6 +37,12 @@ class Backlog(NamedTuple):
 # Rows on hold are passed over; they come back by themselves when a person takes the hold away.
 _NOT_HELD: Final = """(o.let_go IS DISTINCT FROM false OR NOT EXISTS (
   SELECT FROM command_holds h WHERE h.order_id = o.key AND h.command_id = o.command_id))"""
+# While operators control sending: commands that are paused or held are passed over as well.
+_NOT_STOPPED: Final = """(o.type NOT IN ('refund.issue', 'payout.release') OR (
+  NOT EXISTS (SELECT FROM sending_pauses p
+    WHERE p.scope = 'all' OR p.scope = split_part(o.type, '.', 1))
+  AND NOT EXISTS (SELECT FROM sending_holds h
+    WHERE h.order_id = o.key AND h.command_id = o.command_id AND NOT h.released)))"""
 _UNSENT: Final = f"""
 SELECT {", ".join("r." + name for name in Unsent._fields)}
 FROM unnest(%(slices)b::int2[]) AS s(slice) CROSS JOIN LATERAL (
@@ -47,6 +53,7 @@ FROM unnest(%(slices)b::int2[]) AS s(slice) CROSS JOIN LATERAL (
         ORDER BY o.id LIMIT %(rows_max)b) q) r
 WHERE r.bytes_before < %(bytes_max)b
 """  # noqa: S608  our own text
+_UNSENT_UNSTOPPED: Final = _UNSENT.replace(_NOT_HELD, f"{_NOT_HELD} AND {_NOT_STOPPED}")
 _LOCK_SLICES: Final = """
 SELECT slice FROM outbox_slices WHERE slice = ANY(%(slices)b::int2[]) ORDER BY slice FOR UPDATE
 """
@@ -125,10 +132,19 @@ def give_sign(
 
 
 def read_unsent(
-    connection: Connection, slices: Sequence[int], rows_max: int, bytes_max: int
+    connection: Connection,
+    slices: Sequence[int],
+    rows_max: int,
+    bytes_max: int,
+    *,
+    can_be_stopped: bool = False,
 ) -> list[Unsent]:
-    """Rows to send, in the order of their ids; at most so many rows and bytes a slice."""
-    rows = fetch(connection, _UNSENT, slices=list(slices), rows_max=rows_max, bytes_max=bytes_max)
+    """Rows to send, in the order of their ids; at most so many rows and bytes a slice.
+
+    `can_be_stopped`: without commands that operators, caps or the breaker have stopped.
+    """
+    sql = _UNSENT_UNSTOPPED if can_be_stopped else _UNSENT
+    rows = fetch(connection, sql, slices=list(slices), rows_max=rows_max, bytes_max=bytes_max)
     rows.sort(key=_id)
     return [Unsent(*row) for row in rows]
 

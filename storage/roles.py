@@ -98,6 +98,14 @@ _REPORTING: Final[Cells] = {
     "identities": ("SELECT", "INSERT"),
     "supplier_reports": ("INSERT",),
 }
+# What an operator tells the sending side is kept, and takes effect; it can end a pause, nothing else.
+_INSTRUCTING: Final[Cells] = {
+    "instructions": ("SELECT", "INSERT"),
+    "sending_pauses": ("SELECT", "INSERT", "UPDATE (why, by, note, t, at)", "DELETE"),
+    "sending_holds": ("SELECT", "INSERT", "UPDATE (why, by, note, released, at)"),
+    "dead_letters": ('SELECT (cluster_id, topic, partition, "offset")', "INSERT"),
+    "dead_letter_actions": ("INSERT",),
+}
 _RELAYING: Final[Cells] = {
     "outbox": ("SELECT", "UPDATE (sent_at, let_go)"),
     "outbox_slices": ("SELECT", "UPDATE (epoch, seen_at)"),
@@ -106,6 +114,11 @@ _RELAYING: Final[Cells] = {
     "lineages": ("SELECT", "INSERT"),
     "promises": ("SELECT", "INSERT", "DELETE"),
     "escrows": ("SELECT (order_id)", "UPDATE (parked)"),  # to lock a row; a policy refuses a change
+    # it may stop by itself, never let go what a person has stopped
+    "instructions": ("SELECT (type, at)",),
+    "sending_pauses": ("SELECT", "INSERT"),
+    "sending_holds": ("SELECT", "INSERT"),
+    "sending_grants": ("SELECT", "INSERT", "DELETE"),
 }
 _TICKING: Final[Cells] = {
     "consumer_positions": ("SELECT",),
@@ -142,6 +155,18 @@ _EXPORTING: Final[Cells] = {
     "deadlines": ("SELECT",),
     "silences": ("SELECT",),
     "policies": ("SELECT",),
+    "sending_pauses": ("SELECT",),
+    "sending_holds": ("SELECT",),
+}
+# Erases words and salts; reads no note and no decision.
+_FORGETTING: Final[Cells] = {
+    "escrows": ("SELECT (order_id, buyer_id)",),
+    "facts": ("SELECT (order_id, decision_no, source, id)",),
+    "fact_texts": ("SELECT (order_id, decision_no)", "DELETE"),
+    "supplier_reports": ("SELECT (source, id, payload, text)", "UPDATE (text)"),
+    "identities": ("SELECT (identity)", "UPDATE (salt)"),
+    "dead_letters": ("SELECT (key, value)", "UPDATE (value, cut)"),
+    "erasures": ("INSERT",),
 }
 _LOOKING: Final[Cells] = dict.fromkeys((*metadata.tables, "alembic_version"), ("SELECT",))
 _CONSOLE: Final[Cells] = {**_LOOKING, "dead_letter_actions": ("SELECT", "INSERT")}
@@ -156,11 +181,19 @@ _OPERATING: Final[Cells] = {
     ),
 }
 
+
+def _cells_of(stage: str) -> Cells:
+    if stage == "supplier_reports":
+        return {**_READING_ON, **_REPORTING}
+    told = _INSTRUCTING if stage == "operator_actions" else {}
+    return {**_READING_ON, **_DECIDING, **told}
+
+
 _STAGES: Final = tuple(
     Role(
         stage,
         f"The stage `{stage}`.",
-        {**_READING_ON, **(_REPORTING if stage == "supplier_reports" else _DECIDING)},
+        _cells_of(stage),
         draws_numbers=True,
     )
     for stage in STAGE_TOPICS
@@ -172,6 +205,7 @@ ROLES: Final = (
     Role("metrics", "Counts for Prometheus; reads no text, no payload, no buyer.", _EXPORTING),
     Role("console", "The pages; writes down what a person does about a letter.", _CONSOLE),
     Role("operator", "The command line of who acts: the console's, and positions.", _OPERATING),
+    Role("privacy", "The command line of who erases a buyer's words.", _FORGETTING),
     Role("auditor", "Reads everything and writes nothing.", _LOOKING),
 )
 POLICIES: Final = (

@@ -32,6 +32,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from escrow.postings import ACCOUNTS
 from schemas.commands import Kind, Purpose
+from schemas.instructions import INSTRUCTION_TYPES, Scope
 from schemas.reasons import OUTCOMES
 
 metadata: Final = MetaData(
@@ -529,7 +530,7 @@ dead_letter_actions: Final = Table(
     Column("topic", Text, nullable=False),
     Column("partition", Integer, nullable=False),
     Column("offset", BigInteger, nullable=False),
-    Column("action", Text, nullable=False),  # replayed | replayed_edited
+    Column("action", Text, nullable=False),  # replayed | replayed_edited | discarded
     Column("operator_id", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("new_id", Text),
@@ -593,6 +594,82 @@ supplier_reports: Final = Table(
     Index("ix_supplier_reports_supplier_id", "supplier_id"),
 )
 
+# What operators told the sending side; append-only. What follows from it stands in the next tables.
+instructions: Final = Table(
+    "instructions",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("type", Text, nullable=False),
+    Column("subject", Text, nullable=False),  # a scope, a command id, a dead letter's place
+    Column("operator_id", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("t", BigInteger, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("offset", BigInteger, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    _one_of("type", tuple(INSTRUCTION_TYPES), "type"),
+)
+
+# Commands of these scopes are not sent; the row goes when sending is resumed.
+sending_pauses: Final = Table(
+    "sending_pauses",
+    metadata,
+    Column("scope", Text, primary_key=True),
+    Column("why", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("t", BigInteger, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    _one_of("scope", get_args(Scope), "scope"),
+    _one_of("why", ("operator", "breaker"), "why"),
+)
+
+# Commands that wait for a person, and those that a person has released: no cap stops them again.
+sending_holds: Final = Table(
+    "sending_holds",
+    metadata,
+    _id("order_id", primary_key=True),
+    _id("command_id", primary_key=True),
+    Column("why", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("released", Boolean, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    _one_of("why", ("operator", "command_cap", "supplier_cap"), "why"),
+    Index("ix_sending_holds_held", "at", postgresql_where=text("NOT released")),
+)
+
+# What the relay let through while caps are on, for two days; counted once an attempt.
+sending_grants: Final = Table(
+    "sending_grants",
+    metadata,
+    _id("order_id", primary_key=True),
+    _id("command_id", primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("kind", Text, nullable=False),
+    _id("party_id"),
+    Column("currency", Text, nullable=False),
+    _minor("amount_minor"),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    # what one supplier got within the hour, and what everybody did
+    Index("ix_sending_grants_party_id", "party_id", "at"),
+    Index("ix_sending_grants_at", "at"),
+)
+
+# Whose words were erased, by digest, and by whom; append-only.
+erasures: Final = Table(
+    "erasures",
+    metadata,
+    Column("erasure_no", BigInteger, Identity(always=True), primary_key=True),
+    Column("buyer_sha256", LargeBinary, nullable=False),
+    Column("operator_id", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    *(Column(name, Integer, nullable=False) for name in ("orders", "texts", "reports", "letters")),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
 # History: a trigger refuses UPDATE and DELETE on these.
 APPEND_ONLY: Final = (
     facts,
@@ -603,4 +680,6 @@ APPEND_ONLY: Final = (
     position_moves,
     policies,
     lineages,
+    instructions,
+    erasures,
 )

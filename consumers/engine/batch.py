@@ -11,15 +11,26 @@ from typing import NamedTuple, cast
 
 from consumers.engine import crash
 from consumers.engine.crash import crash_point
+from consumers.engine.instructing import Instructed
 from consumers.engine.records import Chunk, Partition, record_digest
+from consumers.engine.second_signature import SecondSignature
 from consumers.engine.trail import Trail
 from escrow.arrival import Decided, arrive
 from escrow.state import Order
 from escrow.telling import Outgoing, id_conflict_alarm
-from schemas.door import Fact, Record, Rejected, Trust, decode, seal
+from schemas.door import (
+    Fact,
+    Instruction,
+    Record,
+    Rejected,
+    Trust,
+    decode,
+    decode_with_instructions,
+    seal,
+)
 from schemas.payments import PaymentCaptured
 from schemas.reasons import OUTCOMES, Outcome
-from storage import batches, outbox
+from storage import batches, outbox, sending
 from storage.batches import BatchRow
 from storage.dead_letters import (
     DeadLetter,
@@ -53,6 +64,8 @@ class Job(NamedTuple):
     stage: str
     cluster_id: str
     trust: Trust | None = None
+    second: SecondSignature | None = None
+    instructions: bool = False  # operators may tell the sending side what to do
 
 
 def run_batch(
@@ -70,6 +83,7 @@ def run_batch(
     """
     taken = [_decode(job, record, not_storable) for record in chunk.records]
     facts = [fact for fact in taken if isinstance(fact, Fact)]
+    said = [one for one in taken if isinstance(one, Instruction)]
     with connection.begin():
         crash_point("batch.begun")
         _fence(connection, job.stage, positions, chunk, facts)
@@ -84,13 +98,17 @@ def run_batch(
         crash_point("batch.loaded")
         known = known_identities(connection, {identity_of(fact) for fact in facts})
         crash_point("batch.identities_read")
-        batch = _Batch(job.stage, orders, known)
+        batch = _Batch(job, orders, known)
+        if said:
+            batch.instructed.known = sending.known_instructions(connection, said)
         for record, fact in zip(chunk.records, taken, strict=True):
             ending = batch.take(record, fact)
             if trail is not None and trail.every_record:
                 trail.ended(record, fact, *ending)
         crash_point("batch.decided")
         batch.decisions.write(connection, _written)
+        if batch.instructed.new:
+            sending.carry_out(connection, batch.instructed.new)
         letters = write_dead_letters(connection, job.cluster_id, batch.letters)
         crash_point("batch.dead_letters_written")
         outbox.append(connection, batch.messages(job.cluster_id, letters))
@@ -106,20 +124,26 @@ def run_batch(
 class _Batch:
     """The decisions of one batch, record by record, in offset order."""
 
-    def __init__(self, stage: str, orders: dict[str, Order], known: dict[bytes, Known]) -> None:
+    def __init__(self, job: Job, orders: dict[str, Order], known: dict[bytes, Known]) -> None:
         self.decisions = Decisions(orders)
         self.letters: list[DeadLetter] = []
         self.endings: Counter[Ending] = Counter()
-        self._stage = stage
+        self.instructed = Instructed()
+        self._stage = job.stage
+        self._second = job.second
         self._orders = orders
         self._known = known
         self._alarms: dict[Place, Outgoing] = {}
         self._counts: Counter[tuple[str, int, Outcome]] = Counter()
 
-    def take(self, record: Record, fact: Fact | DeadLetter) -> Ending:
+    def take(self, record: Record, fact: Fact | Instruction | DeadLetter) -> Ending:
         """Decide one record: every record has exactly one outcome."""
         if isinstance(fact, DeadLetter):
             outcome, code = self._reject(fact)
+        elif isinstance(fact, Instruction):
+            outcome, code = self._instruct(record, fact)
+        elif self._second is not None and self._lacks_second(record, fact):
+            outcome, code = self._reject(_one_signature(self._stage, record, fact))
         else:
             identity = identity_of(fact)
             known = self._known.get(identity)
@@ -136,6 +160,17 @@ class _Batch:
     def _reject(self, letter: DeadLetter) -> Ending:
         self.letters.append(letter)
         return "dead_letter", letter.code
+
+    def _instruct(self, record: Record, said: Instruction) -> Ending:
+        outcome, code = self.instructed.take(said)
+        if outcome == "dead_letter":
+            self.letters.append(from_record(self._stage, record, said, "id_conflict"))
+        return outcome, code
+
+    def _lacks_second(self, record: Record, fact: Fact) -> bool:
+        if self._second is None or fact.order_id is None:
+            return False
+        return self._second.is_missing(record, fact, self._orders[fact.order_id])
 
     def _conflict(self, record: Record, fact: Fact) -> Ending:
         self.letters.append(from_record(self._stage, record, fact, "id_conflict"))
@@ -188,13 +223,26 @@ class _Batch:
             )
 
 
-def _decode(job: Job, record: Record, not_storable: frozenset[Place]) -> Fact | DeadLetter:
+def _decode(
+    job: Job, record: Record, not_storable: frozenset[Place]
+) -> Fact | Instruction | DeadLetter:
     """Before the transaction begins: whatever a sender's bytes cost, no lock waits for it."""
     if (record.topic, record.partition, record.offset) in not_storable:
-        fact: Fact | Rejected = Rejected("not_storable", "the database refused it", record)
+        fact: Fact | Instruction | Rejected = Rejected(
+            "not_storable", "the database refused it", record
+        )
+    elif job.instructions:
+        fact = decode_with_instructions(record, job.trust)
     else:
         fact = decode(record, job.trust)
     return from_rejected(job.stage, fact) if isinstance(fact, Rejected) else fact
+
+
+def _one_signature(stage: str, record: Record, fact: Fact) -> DeadLetter:
+    detail = "a ruling over so much needs the signatures of two mediators"
+    return from_rejected(
+        stage, Rejected("bad_signature", detail, record, fact.source, fact.id, fact.type)
+    )
 
 
 def _written(what: Written) -> None:

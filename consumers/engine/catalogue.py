@@ -237,6 +237,12 @@ CATALOGUE: Final = (
             "Commands that are kept back until a person has looked.",
         ),
         _gauge(
+            "escrow_sending_paused",
+            "yes or no",
+            "1 while commands of this scope are not sent: a person has paused them, or the breaker.",
+            "scope",
+        ),
+        _gauge(
             "escrow_command_silent_age_seconds",
             "seconds",
             "Since the longest unanswered command was asked for, by the rules' clock; 0: none.",

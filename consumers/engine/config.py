@@ -1,7 +1,7 @@
 """Configuration comes from the environment, is checked as a whole, and no secret of it is shown.
 
-Outside the profile `local` nothing starts without TLS, source rules and the broker's own clock.
-Names: `ESCROW_<FIELD>`, or `ESCROW_<SECTION>__<FIELD>` with two underscores.
+Outside the profile `local` nothing starts without TLS, source rules, signatures and the
+broker's own clock. Names: `ESCROW_<FIELD>`, or `ESCROW_<SECTION>__<FIELD>` with two underscores.
 """
 
 import json
@@ -21,6 +21,7 @@ from consumers.engine.connections import (
     Section,
     is_loopback,
 )
+from consumers.engine.safeguards import SendingSettings, SigningSettings
 
 PREFIX: Final = "ESCROW_"
 
@@ -111,6 +112,8 @@ class Settings(BaseSettings):
     )
     metrics_targets: Path | None = None  # folder in which each process says where its metrics are
     source_rules: Path | None = None  # who may send what; without it everyone may
+    signing: SigningSettings = SigningSettings()
+    sending: SendingSettings = SendingSettings()
 
     @model_validator(mode="after")
     def _is_safe(self) -> Self:
@@ -139,6 +142,11 @@ class Settings(BaseSettings):
             wrong.append("source_rules: name the file that says who may send what")
         if self.source_rules is not None and not self.source_rules.is_file():
             wrong.append("source_rules: no such file")
+        if not is_local and (unasked := self.signing.unasked):
+            wrong.append(
+                "signing.keys_file and signing.required: facts must be signed that come to "
+                + ", ".join(unasked)
+            )
         if not is_local and self.timestamp_type != "LogAppendTime":
             wrong.append(
                 "timestamp_type: a producer's clock can be forged; only LogAppendTime will do"
@@ -200,7 +208,7 @@ def render_settings(settings: Settings) -> dict[str, str]:
 def _text(value: object) -> str:
     if value is None:
         return ""
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | dict):
         return json.dumps(value)
     return MASK if isinstance(value, SecretStr) else str(value)
 

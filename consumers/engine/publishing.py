@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from threading import Event
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import structlog
 from kafka.errors import IllegalStateError, KafkaError, KafkaTimeoutError
@@ -19,6 +19,7 @@ from kafka.partitioner.default import murmur2
 from consumers.engine.config import Settings
 from consumers.engine.kafka_clients import make_producer
 from consumers.engine.record_writer import hand_over
+from consumers.engine.signing import Wire, own_key, signing_wires
 
 ACK_SECONDS: Final = 60.0  # longer than a broker needs to come back, shorter than for ever
 LEAVING_SECONDS: Final = 5.0  # what is left of that once we are asked to stop
@@ -26,17 +27,9 @@ _LOOK_SECONDS: Final = 0.2
 _END_SECONDS: Final = 10.0
 _ALWAYS: Final = (("content-type", b"application/json"), ("ce_specversion", b"1.0"))
 
+__all__ = ["Wire"]  # and all that is defined here
+
 log = structlog.get_logger()
-
-
-class Wire(NamedTuple):
-    """One record as it goes out: a CloudEvent in binary mode."""
-
-    topic: str
-    key: bytes
-    value: bytes
-    headers: list[tuple[str, bytes]]
-    timestamp_ms: int
 
 
 class KeyPartitioner(Partitioner):
@@ -91,8 +84,10 @@ class Publisher:
         make: Callable[[], Any],
         stop: Event | None = None,
         ack_seconds: float = ACK_SECONDS,
+        sign: Callable[[Wire], Wire] | None = None,
     ) -> None:
         self._make = make
+        self._sign = sign
         self._stop = stop or Event()
         self._ack_seconds = ack_seconds
         self._producer: Any = None
@@ -104,7 +99,7 @@ class Publisher:
 
         Those without an ack may have been written all the same: send them again, in order.
         """
-        records = list(records)
+        records = list(records) if self._sign is None else [self._sign(r) for r in records]
         futures: list[Any] = []
         refusal: Exception | None = None
         try:
@@ -168,7 +163,8 @@ class Publisher:
 
 
 def make_publisher(settings: Settings, stop: Event | None = None) -> Publisher:
-    """A publisher that notices within seconds that Kafka is away."""
+    """A publisher that notices within seconds that Kafka is away, and signs where it has a key."""
+    key = own_key(settings)
 
     def make() -> Any:
         return make_producer(
@@ -178,7 +174,7 @@ def make_publisher(settings: Settings, stop: Event | None = None) -> Publisher:
             bootstrap_timeout_ms=5_000,
         )
 
-    return Publisher(make, stop)
+    return Publisher(make, stop, sign=None if key is None else signing_wires(key))
 
 
 @lru_cache(maxsize=16_384)

@@ -15,6 +15,7 @@ import structlog
 
 from consumers.engine import metrics, tracing
 from consumers.engine.asking import KafkaUnavailable
+from consumers.engine.caps import PAYING, Caps
 from consumers.engine.config import Settings
 from consumers.engine.crash import crash_point
 from consumers.engine.health import HEALTH
@@ -27,6 +28,7 @@ from consumers.engine.publishing import (
     binary_headers,
     make_publisher,
 )
+from consumers.engine.safeguards import SendingSettings
 from schemas.order_events import SOURCE
 from storage import lineage, relaying
 from storage.engine import CONNECTION_LOST, Connection, Engine, stage_engine
@@ -58,6 +60,7 @@ class Relay:
         rows_max: int = ROWS_MAX,
         bytes_max: int = BYTES_MAX,
         promises: Promises | None = None,
+        sending: SendingSettings = SendingSettings(),  # noqa: B008 -- immutable
     ) -> None:
         self.promises = promises or Promises()  # of an earlier life of the database
         self.epochs: dict[int, int] = {}  # of the slices that are ours
@@ -68,6 +71,8 @@ class Relay:
         self._slices = frozenset(slices)
         self._rows_max = rows_max
         self._bytes_max = bytes_max
+        self._can_be_stopped = sending.operator_controls
+        self._caps = Caps(sending) if sending.has_caps else None
         self._refusals: Counter[int] = Counter()  # slice → in a row
         self._rests_until: dict[int, float] = {}
         self._signed_at = 0.0
@@ -113,9 +118,18 @@ class Relay:
         if not slices:
             return []
         with self._timed("read") as connection:
-            rows = relaying.read_unsent(connection, slices, self._rows_max, self._bytes_max)
+            rows = relaying.read_unsent(
+                connection,
+                slices,
+                self._rows_max,
+                self._bytes_max,
+                can_be_stopped=self._can_be_stopped,
+            )
         if rows:
             crash_point("relay.read")
+        if self._caps is not None and any(row.type in PAYING for row in rows):
+            with self._timed("caps") as connection:
+                rows = self._caps.let_through(connection, rows)
         if stoppable := [row for row in rows if row.let_go is False]:
             with self._timed("let_go") as connection:
                 gone = relaying.let_go(connection, self.epochs, stoppable)
@@ -230,9 +244,14 @@ def run_relay(settings: Settings, stop: Event, *, restored: bool = False) -> Non
     `restored`: compare with the command topics although the database's life looks like the same one.
     Raises Halt where sending could contradict what gateways were told.
     """
+    if settings.profile != "local" and settings.signing.private_key_file is None:
+        raise Halt(
+            "signing.private_key_file: outside the profile local every command is signed."
+            " See docs/runbook.md, `keys or rules cannot be used`."
+        )
     engine = stage_engine(settings.database.connection_url, name="escrow-relay")
     publisher = make_publisher(settings, stop)
-    relay = Relay(engine, publisher, settings.relay.slices)
+    relay = Relay(engine, publisher, settings.relay.slices, sending=settings.sending)
     try:
         with metrics.shown(relay.figures):
             _work(relay, publisher, stop, lambda: confirmed(engine, settings, restored=restored))

@@ -15,7 +15,7 @@ from consumers.engine import log as our_log
 from consumers.engine import tracing
 from consumers.engine.tracing import trace_of
 from escrow.telling import Outgoing
-from schemas.door import Fact, Record
+from schemas.door import Fact, Instruction, Record
 from schemas.reasons import Outcome
 from storage.dead_letters import DeadLetter
 
@@ -34,7 +34,11 @@ class Trail:
         self._alarms: Sequence[Outgoing] = ()
 
     def ended(
-        self, record: Record, fact: Fact | DeadLetter, outcome: Outcome, code: str | None
+        self,
+        record: Record,
+        fact: Fact | Instruction | DeadLetter,
+        outcome: Outcome,
+        code: str | None,
     ) -> None:
         """Note one record. Dead letters are noted as such, all together."""
         if isinstance(fact, Fact) and outcome != "dead_letter":

@@ -26,8 +26,8 @@ from consumers.engine.polling import poll
 from consumers.engine.processing import Processor, Stopped, Unknown
 from consumers.engine.records import Chunk, Partition
 from consumers.engine.stage import Stage
+from consumers.engine.trusting import Trusting
 from schemas.door import Record
-from schemas.trust import SourceRules
 from storage import positions as rows
 from storage.engine import CONNECTION_LOST, Connection, Engine, stage_engine
 from storage.positions import Position
@@ -46,13 +46,13 @@ class Rejoin(Exception):
 
 def run_stage(settings: Settings, stage: Stage, stop: Event) -> None:
     """Work until `stop` is set. Raises Halt when going on could lose or double a fact."""
-    trust = None if settings.source_rules is None else SourceRules.from_file(settings.source_rules)
+    trusting = Trusting(settings)
     engine = stage_engine(settings.database.connection_url, name=f"escrow-{stage.name}")
     try:
         while not stop.is_set():
             HEALTH.turned()
             try:
-                _Session(settings, stage, stop, engine, trust).run()
+                _Session(settings, stage, stop, engine, trusting).run()
             except (Rejoin, KafkaError, *CONNECTION_LOST) as error:
                 metrics.RESTARTS.labels(stage.name, type(error).__name__).inc()
                 log.warning("joining anew", reason=f"{type(error).__name__}: {error}"[:300])
@@ -70,13 +70,13 @@ class _Session:
         stage: Stage,
         stop: Event,
         engine: Engine,
-        trust: SourceRules | None,
+        trusting: Trusting,
     ) -> None:
         self._settings = settings
         self._stage = stage
         self._stop = stop
         self._engine = engine
-        self._trust = trust
+        self._trusting = trusting
         self._positions: dict[Partition, Position] = {}
         self._unchecked: dict[Partition, Unread] = {}
         self._to_adopt: set[Partition] = set()
@@ -132,10 +132,18 @@ class _Session:
             self._idle(RETRY_SECONDS)
 
     def _work(self, connection: Connection) -> None:
-        job = Job(self._stage.name, self._cluster_id, self._trust)
+        trusting = self._trusting
+        job = Job(
+            self._stage.name,
+            self._cluster_id,
+            trusting.trust,
+            trusting.second,
+            self._settings.sending.operator_controls,
+        )
         processor = Processor(connection, job, self._positions, self._before_retry)
         size = self._settings.batch
         while not self._stop.is_set():
+            trusting.look_again()
             limit = self._pace.records
             records = poll(self._consumer, POLL_MS, size.linger_ms, limit, size.bytes_max)
             if records:

@@ -88,6 +88,7 @@ def reissue(
     the command is unknown, not final, or reissued before, or if you decline.
     """
     from consumers.engine.admin import republish
+    from consumers.engine.signing import signed
     from ops.reissue import CannotReissue, reissue_record
     from schemas.money import format_amount
     from storage.attention import rules_now
@@ -120,7 +121,7 @@ def reissue(
             terminal.note("dry run: nothing was sent")
             return
         terminal.confirm("Ask for this money to be sent once more?", yes=yes)
-        partition, offset = republish(settings, record)
+        partition, offset = republish(settings, signed(settings, record))
     typer.echo(f"{fact.type} {fact.id} -> {record.topic}/{partition}/{offset}")
 
 

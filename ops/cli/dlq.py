@@ -185,10 +185,10 @@ def edit(
     Shows what differs and what would become of it. Exit code 1 if the door would refuse it again,
     or you decline.
     """
+    from consumers.engine.trusting import Trusting
     from ops.cli import dlq_pages as pages
     from ops.edited_letters import CannotEdit, Edit, edited, send_edited
     from ops.foretell import Foreteller
-    from ops.redrive import trust_of
     from storage.reading import snapshot
 
     settings = terminal.settings()
@@ -203,7 +203,7 @@ def edit(
                 mended = edited(settings, letter, change, operator, reason, terminal.wall_ms())
             except CannotEdit as error:
                 raise terminal.fail(f"{place}: {error}", terminal.BAD) from None
-            told = Foreteller(connection, trust_of(settings)).foretell(mended.record)
+            told = Foreteller(connection, Trusting(settings)).foretell(mended.record)
         terminal.errors().print(pages.diff_page(mended.before, mended.after))
         terminal.errors().print(pages.told_line(told))
         if told.outcome == "dead_letter":
@@ -214,6 +214,27 @@ def edit(
         terminal.confirm("Send the mended record?", yes=yes)
         partition, offset = send_edited(settings, letter, mended, operator, reason)
     typer.echo(f"{place} -> {mended.record.topic}/{partition}/{offset} as {mended.new_id}")
+
+
+@app.command()
+def discard(
+    place: Place,
+    operator: OperatorOption,
+    reason: Annotated[str, typer.Option(help="Why nothing is to be done about it.")],
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+) -> None:
+    """Say that a person has looked at a dead letter and nothing is to be done: a fact on its topic."""
+    from ops.cli.send import publish_instruction
+    from storage.reading import snapshot
+
+    settings = terminal.settings()
+    with terminal.troubles(), snapshot(settings.database.connection_url) as connection:
+        letter = _find(connection, place)
+    data = {"topic": letter.topic, "partition": letter.partition, "offset": letter.offset}
+    publish_instruction(
+        "dead_letter.discarded", data, operator, reason, "Discard it?", dry_run=dry_run, yes=yes
+    )
 
 
 def _read(path: Path) -> bytes:

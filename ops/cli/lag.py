@@ -15,6 +15,7 @@ from rich.text import Text
 
 from ops.cli import terminal
 from ops.cli.terminal import JsonOption, a_table
+from ops.paused_words import paused_words
 
 if TYPE_CHECKING:
     from ops.lag import LagReport, PartitionLag
@@ -91,6 +92,8 @@ def lag_page(report: "LagReport") -> RenderableType:
     for row in report.partitions:
         if row.detail and row.verdict != "no-members":
             parts.append(Text(f"! {row.stage}/{row.partition}: {row.detail}", style="yellow"))
+    for pause in report.paused:
+        parts.append(Text(f"! {terminal.plain(paused_words(pause))}", style="bold red"))
     if report.unsent:
         parts.append(Text(f"relay: {report.unsent:,} records wait in the outbox"))
     if delay == "delay*":

@@ -11,6 +11,8 @@ from ops.cli import (
     database,
     dlq,
     facts,
+    forget,
+    keys,
     lag,
     ledger,
     manifests,
@@ -21,6 +23,7 @@ from ops.cli import (
     reconcile,
     ruling,
     run,
+    send,
     setup,
     simulate,
     top,
@@ -63,6 +66,8 @@ app.command(rich_help_panel=LOOK)(reconcile.reconcile)
 app.command(rich_help_panel=LOOK)(bench.bench)
 app.add_typer(dlq.app, name="dlq", rich_help_panel=ACT)
 app.add_typer(commands.app, name="commands", rich_help_panel=ACT)
+app.add_typer(send.app, name="send", rich_help_panel=ACT)
+app.command(rich_help_panel=ACT)(forget.forget)
 app.add_typer(positions.app, name="positions", rich_help_panel=ACT)
 app.add_typer(ruling.app, name="ruling", rich_help_panel=ACT)
 app.add_typer(conformance.app, name="conformance", rich_help_panel=LOOK)
@@ -70,6 +75,7 @@ app.add_typer(contract.app, name="contract", rich_help_panel=LOOK)
 app.command(rich_help_panel=ACT)(trigger.trigger)
 app.command(rich_help_panel=SET_UP)(manifests.manifests)
 app.add_typer(policy.app, name="policy", rich_help_panel=SET_UP)
+app.add_typer(keys.app, name="keys", rich_help_panel=SET_UP)
 app.add_typer(topics.app, name="topics", rich_help_panel=SET_UP)
 app.add_typer(database.app, name="db", rich_help_panel=SET_UP)
 setup.register(app, SET_UP)

@@ -1,5 +1,6 @@
 """`escrow ruling`: what a mediator can decide, what each decision would pay, and issuing one."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -62,6 +63,9 @@ def issue(
         int | None, typer.Option(help="For refund_partial: minor units to the buyer.")
     ] = None,
     rationale: Annotated[str | None, typer.Option(help="Why; both sides may read it.")] = None,
+    to: Annotated[
+        Path | None, typer.Option(help="Sign it into this file, for another mediator to cosign.")
+    ] = None,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
 ) -> None:
@@ -70,6 +74,7 @@ def issue(
     Exit code 1 if the order is not in mediation, the ruling would not hold, or you decline.
     """
     from consumers.engine.admin import republish
+    from consumers.engine.signing import signed
     from ops.rulings import CannotRule, Ruling, ruling_record
     from ops.rulings import preview as previewed
     from storage.reading import snapshot
@@ -90,9 +95,59 @@ def issue(
         if dry_run:
             terminal.note("dry run: nothing was sent")
             return
+        if to is not None:
+            _put_aside(settings, record, to)
+            return
         terminal.confirm("Issue this ruling? It is final.", yes=yes)
-        partition, offset = republish(settings, record)
+        partition, offset = republish(settings, signed(settings, record))
     typer.echo(f"{fact.type} {fact.id} -> {record.topic}/{partition}/{offset}")
+
+
+@app.command()
+def cosign(
+    file: Annotated[Path, typer.Argument(help="What `ruling issue --to` has written.")],
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+) -> None:
+    """Add your signature to another mediator's ruling, and issue it. It is final.
+
+    Exit code 1 if the ruling would not hold, or you decline.
+    """
+    from consumers.engine.admin import republish
+    from consumers.engine.trusting import Trusting
+    from ops.cosigning import CannotSign, cosigned
+    from ops.foretell import Foreteller
+    from storage.reading import snapshot
+
+    settings = terminal.settings()
+    with terminal.troubles():
+        with snapshot(settings.database.connection_url) as connection:
+            try:
+                record = cosigned(settings, file, _now(connection, settings))
+            except (CannotSign, OSError) as error:
+                raise terminal.fail(str(error)) from None
+            told = Foreteller(connection, Trusting(settings)).foretell(record)
+        terminal.note(terminal.plain((record.value or b"").decode("utf-8", "backslashreplace")))
+        if told.outcome != "applied":
+            raise terminal.fail(f"it would be {told.title}: {told.detail}", terminal.BAD)
+        if dry_run:
+            terminal.note("dry run: nothing was sent")
+            return
+        terminal.confirm("Sign this ruling too, and issue it?", yes=yes)
+        partition, offset = republish(settings, record)
+    typer.echo(f"ruling.issued -> {record.topic}/{partition}/{offset}")
+
+
+def _put_aside(settings: Any, record: Any, path: Path) -> None:
+    from ops.cosigning import CannotSign, put_aside
+
+    try:
+        put_aside(settings, record, path)
+    except (CannotSign, OSError) as error:
+        raise terminal.fail(str(error)) from None
+    terminal.note(
+        f"signed, not sent: another mediator issues it with `escrow ruling cosign {path}`"
+    )
 
 
 def _now(connection: Any, settings: Any) -> int:

@@ -179,10 +179,13 @@ def note(message: str) -> None:
 def troubles() -> Iterator[None]:
     """Turn a database or broker that does not answer into a sentence and exit code 2."""
     from consumers.engine.admin import KafkaUnavailable
+    from consumers.engine.processing import Halt
     from storage.reading import DatabaseTrouble
 
     try:
         yield
+    except Halt as halt:  # keys or source rules that cannot be used
+        raise fail(str(halt)) from None
     except DatabaseTrouble as trouble:
         raise fail(str(trouble)) from None
     except KafkaUnavailable as trouble:

@@ -11,6 +11,7 @@ from ops.cli import terminal
 from ops.cli.lag import lag_page
 from ops.cli.terminal import a_table, how_long
 from ops.lag import BADNESS, LagReport, StageLag, by_stage
+from ops.paused_words import paused_words
 from schemas.money import format_amount
 from storage.figures import Figures
 
@@ -165,6 +166,8 @@ def _commands(figures: Figures, now: int) -> Text:
         text.append(f" · {unresolved:,} failed or returned", style="bold red")
     if figures.held_back:
         text.append(f" · {figures.held_back:,} held for a person", style="bold red")
+    for pause in figures.paused:
+        text.append(f" · {terminal.plain(paused_words(pause))}", style="bold red")
     return text
 
 

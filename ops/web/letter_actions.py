@@ -13,10 +13,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from consumers.engine.admin import KafkaUnavailable
+from consumers.engine.trusting import Trusting
 from ops.dead_letters import CannotReplay, find_originals, place_of
 from ops.edited_letters import CannotEdit, Edit, Mended, edited, send_edited
 from ops.foretell import Foreteller
-from ops.redrive import Planned, Sent, carry_out, histogram, plan, trust_of
+from ops.redrive import Planned, Sent, carry_out, histogram, plan
 from ops.web.acting import Act, done, looked_at
 from ops.web.console import console_of, require
 from ops.web.letters import PLACE, letter_named, letter_of
@@ -120,7 +121,7 @@ def compare(request: Request, act: Act) -> Response:
     with snapshot(console.url) as connection:
         letter = letter_of(request, connection)
         mended = _mended(request, letter, act, act.reason or REASON_TO_COME)
-        told = Foreteller(connection, trust_of(console.settings)).foretell(mended.record)
+        told = Foreteller(connection, Trusting(console.settings)).foretell(mended.record)
     fields = {name: act.text(name) for name in ("value", "key")}
     changed = {f"header:{name}": act.text(f"header:{name}") for name in letter.headers}
     return page(
@@ -140,7 +141,7 @@ def send_mended(request: Request, act: Act) -> Response:
     with snapshot(console.url) as connection:
         letter = letter_of(request, connection)
         mended = _mended(request, letter, act, act.reason)
-        told = Foreteller(connection, trust_of(console.settings)).foretell(mended.record)
+        told = Foreteller(connection, Trusting(console.settings)).foretell(mended.record)
     if told.outcome == "dead_letter":
         raise HTTPException(400, f"It would be a dead letter again: {told.code}. Nothing was sent.")
     partition, offset = send_edited(console.settings, letter, mended, act.operator, act.reason)

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from consumers.engine.admin import republish
+from consumers.engine.signing import signed
 from ops.order_answer import Answer, answer
 from ops.rulings import CannotRule, Outcome, Preview, Ruling, preview, previews, ruling_record
 from ops.web.acting import Act, done, looked_at
@@ -107,7 +108,7 @@ def issue(request: Request, act: Act) -> Response:
             record, fact = ruling_record(connection, order_id, ruling, act.operator, now)
         except CannotRule as error:
             raise HTTPException(400, f"{error}. Nothing was sent.") from None
-    partition, offset = republish(console.settings, record)
+    partition, offset = republish(console.settings, signed(console.settings, record))
     act.log("ruling", order_id=order_id, outcome=ruling.outcome, ruling_id=fact.id)
     place = f"{record.topic}/{partition}/{offset}"
     return page(request, "issued.html", "Ruling issued", order_id=order_id, place=place)

@@ -8,6 +8,7 @@ from typing import Final, Literal, NamedTuple
 
 from ops.cli.terminal import how_long
 from ops.lag import PartitionLag
+from ops.paused_words import paused_words
 from ops.web.history import Look
 from ops.web.watcher import Seen
 from schemas.money import format_amount
@@ -57,6 +58,8 @@ def _findings(seen: Seen) -> Iterator[Finding]:
         yield Finding("warn", trouble.text, "/lag", "run `escrow doctor`")
     if seen.figures is not None:
         yield from _of_money(seen.figures)
+        for pause in seen.figures.paused:
+            yield Finding("bad", paused_words(pause), "/", "run `escrow send resume`")
     if seen.look is not None:
         yield from _of_lag(seen.look)
     if seen.counts is not None:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, NullPool, create_engine
 
 from consumers.engine.batch import Job, run_batch
 from consumers.engine.records import Chunk
+from consumers.engine.trusting import Trusting
 from ops.record_lines import read_records
 from schemas.door import Record
 from schemas.facts import STAGE_TOPICS
@@ -24,9 +25,15 @@ STAGE_OF: Final = {topic: stage for stage, topic in STAGE_TOPICS.items()}
 class Filler:
     """Feeds records to stages in the order given; offsets are counted a topic, partition 0."""
 
-    def __init__(self, url: str, offsets: Mapping[str, int] | None = None) -> None:
-        """`offsets`: where topics that were fed before go on."""
+    def __init__(
+        self,
+        url: str,
+        offsets: Mapping[str, int] | None = None,
+        trusting: Trusting | None = None,
+    ) -> None:
+        """`offsets`: where topics that were fed before go on. `trusting`: whom the stages believe."""
         upgrade(url)
+        self._believes = (None, None) if trusting is None else (trusting.trust, trusting.second)
         self._url = url
         self._offsets: defaultdict[str, int] = defaultdict(int, offsets or {})
 
@@ -57,7 +64,7 @@ class Filler:
         chunk = [record._replace(offset=start + n) for n, record in enumerate(run)]
         for piece in [[record] for record in chunk] if one_by_one else [chunk]:
             end = piece[-1].offset + 1
-            job = Job(STAGE_OF[topic], CLUSTER)
+            job = Job(STAGE_OF[topic], CLUSTER, *self._believes)
             run_batch(connection, job, {(topic, 0): position}, Chunk(piece, {(topic, 0): end}))
             position = position._replace(next_offset=end)
         self._offsets[topic] += len(chunk)

@@ -23,8 +23,9 @@ _STAGE: Final = {topic: stage for stage, topic in STAGE_TOPICS.items()}
 class Stages:
     """Decides records at once, each in a batch of its own, as the stages would."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, instructions: bool = False) -> None:
         self.engine = engine
+        self._instructions = instructions
         self._offsets: defaultdict[str, int] = defaultdict(int)
 
     def decide(self, *records: Record) -> list[Ending]:
@@ -41,7 +42,10 @@ class Stages:
             where = (record.topic, 0)
             chunk = Chunk([placed], {where: offset + 1})
             endings: Counter[Ending] = run_batch(
-                connection, Job(stage, CLUSTER), {where: position}, chunk
+                connection,
+                Job(stage, CLUSTER, instructions=self._instructions),
+                {where: position},
+                chunk,
             )
         (ending,) = endings
         return ending

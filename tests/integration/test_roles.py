@@ -16,6 +16,7 @@ from consumers.engine.config import Settings, load_settings
 from consumers.engine.publishing import make_publisher
 from consumers.engine.records import Chunk
 from consumers.engine.relay import Relay
+from consumers.engine.safeguards import SendingSettings
 from consumers.engine.ticker import Ticker
 from escrow.policy import DAY_MS
 from ops.audit import run_audit
@@ -23,11 +24,13 @@ from ops.lag_watch import LagWatch
 from ops.record_lines import read_records
 from ops.simulate import simulate
 from schemas.facts import PAYMENTS, STAGE_TOPICS
+from schemas.instructions import INSTRUCTION_TYPES
 from storage import overview, positions
 from storage.dead_letter_reading import letters, record_action
 from storage.dossiers import read_order
 from storage.engine import stage_engine
 from storage.figures import figures
+from storage.forgetting import forget
 from storage.granting import grant, planned
 from storage.migrate import upgrade
 from storage.outbox import SLICES
@@ -40,8 +43,10 @@ from tests.conftest import SEED
 from tests.integration.filled import Filler
 from tests.integration.program import Program
 from tests.integration.roles import logins
-from tests.integration.small_world import SPLIT, a_small_world
+from tests.integration.sending import Stages
+from tests.integration.small_world import SPLIT, a_small_world, said
 from tests.integration.test_batch_equals_dry_run import STAGE_OF, known, orders_of
+from tests.integration.test_sending_control import Recorder, instruction
 from tests.model.generator import generate
 
 CLUSTER: Final = "test-cluster"
@@ -151,7 +156,11 @@ FORBIDDEN: Final = {
         "DELETE FROM outbox",
         "DELETE FROM command_holds",
         "SELECT held_minor FROM escrows",
+        "DELETE FROM sending_pauses",
+        "UPDATE sending_holds SET released = true",
+        "SELECT note FROM instructions",
     ),
+    "operator_actions": ("DELETE FROM sending_holds", "UPDATE instructions SET note = ''"),
     "ticker": ("UPDATE commands SET state = 'SETTLED'", "UPDATE outbox SET payload = '{}'"),
     "metrics": (
         "SELECT payload FROM facts",
@@ -162,6 +171,12 @@ FORBIDDEN: Final = {
     ),
     "console": ("UPDATE escrows SET status = 'RELEASED'", "INSERT INTO facts DEFAULT VALUES"),
     "operator": ("DELETE FROM command_holds", "UPDATE position_moves SET reason = ''"),
+    "privacy": (
+        "SELECT text FROM fact_texts",
+        "UPDATE identities SET digest = ''",
+        "SELECT held_minor FROM escrows",
+        "DELETE FROM erasures",
+    ),
     "auditor": ("INSERT INTO dead_letter_actions DEFAULT VALUES",),
 }
 # No one of ours may do these.
@@ -318,6 +333,33 @@ def test_people_and_watchers_work_under_their_logins(
         positions.put(connection, Move("payments", PAYMENTS, 0, CLUSTER, 0, "anna", "try again"))
     with pytest.raises(DatabaseTrouble, match=r"permission denied.*escrow db roles"):
         record_action(urls["auditor"], letter, action="replayed", operator_id="b", reason="r")
+
+
+def test_instructions_caps_and_erasure_work_under_their_logins(
+    urls: dict[str, str], database_url: str
+) -> None:
+    caps = SendingSettings(operator_controls=True, command_max={"EUR": 1}, hour_max={"EUR": 1})
+    deciding = [stage_engine(urls[stage]) for stage in ("payments", "refund_requests")]
+    for engine, record in zip(
+        deciding,
+        (said("payment.captured", "o-1", 1), said("delivery.confirmed", "o-1", 2)),
+        strict=True,
+    ):
+        assert Stages(engine).decide(record) == [("applied", None)]
+    telling = stage_engine(urls["operator_actions"])
+    told = [instruction(name) for name in INSTRUCTION_TYPES]
+    assert Stages(telling, instructions=True).decide(*told) == [("applied", None)] * len(told)
+    relaying = stage_engine(urls["relay"])
+    relay = Relay(relaying, Recorder(), range(SLICES), sending=caps)
+    relay.take()
+    while relay.step():
+        pass
+    with connected(database_url) as owner:
+        held = owner.execute("SELECT why FROM sending_holds WHERE NOT released").fetchall()
+    assert held == [("command_cap",)]
+    assert forget(urls["privacy"], "b-1", "anna", "asked for").orders == 1
+    for engine in (*deciding, telling, relaying):
+        engine.dispose()
 
 
 def test_a_second_time_nothing_differs_and_no_table_is_locked(database_url: str) -> None:

@@ -151,6 +151,10 @@ LIES: Final = [
     *lies("postings", "credit", {"credit": "pocket"}),
     *lies("silences", "kind", {"kind": "nobody"}),
     *lies("policies", "first_one_ships", {"version": 1}),
+    *lies("instructions", "type", {"type": "command.reissued"}),
+    *lies("sending_pauses", "scope", {"scope": "everything"}),
+    *lies("sending_pauses", "why", {"why": "caprice"}),
+    *lies("sending_holds", "why", {"why": "breaker"}),
     *lies("consumer_positions", "offset_not_negative", {"next_offset": -1}),
     *lies(
         "batches",

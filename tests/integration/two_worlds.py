@@ -26,7 +26,9 @@ from consumers.engine.config import Settings
 from consumers.engine.kafka_clients import make_producer
 from consumers.engine.publishing import make_publisher
 from consumers.engine.relay import Relay
+from consumers.engine.safeguards import SendingSettings, SigningSettings
 from consumers.engine.ticker import Ticker
+from consumers.engine.trusting import Trusting
 from consumers.stages import STAGES
 from schemas.facts import INPUT_TOPICS, STAGE_TOPICS
 from schemas.topics import TOPIC_NAMES, TOPICS
@@ -82,7 +84,8 @@ class Member:
     def __init__(self, settings: Any, stage: str) -> None:
         self.stop = OneTurn()
         self.engine = _engine_of("" if settings is SIMULATED else _url(settings), name="m")
-        self.session = worker._Session(settings, STAGES[stage], self.stop, self.engine, None)  # type: ignore[arg-type]
+        trusting = Trusting(settings)
+        self.session = worker._Session(settings, STAGES[stage], self.stop, self.engine, trusting)  # type: ignore[arg-type]
         consumer = _PRODUCT.make_consumer(settings, f"{uuid.uuid4().hex}.{stage}")
         self.session._consumer, self.session._cluster_id = consumer, CLUSTER
         self.session._noted = Noted(consumer)
@@ -100,7 +103,10 @@ class Member:
 
 
 SIMULATED: Final = SimpleNamespace(
-    source_rules=None, batch=SimpleNamespace(records_max=100, bytes_max=16_777_216, linger_ms=5)
+    source_rules=None,
+    signing=SigningSettings(),
+    sending=SendingSettings(),
+    batch=SimpleNamespace(records_max=100, bytes_max=16_777_216, linger_ms=5),
 )
 
 

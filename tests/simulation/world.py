@@ -13,6 +13,7 @@ from kafka.structs import TopicPartition
 
 from consumers.engine.processing import Halt
 from consumers.engine.relay import run_relay
+from consumers.engine.safeguards import SendingSettings, SigningSettings
 from consumers.engine.ticker import run_ticker
 from consumers.engine.worker import run_stage
 from consumers.stages import STAGES
@@ -31,7 +32,10 @@ from tests.simulation.scheduler import Actor, Scheduler
 PROBES_MAX: Final = 30
 STAGE_OF: Final = {topic: stage for stage, topic in STAGE_TOPICS.items()}
 _SETTINGS: Final = SimpleNamespace(
+    profile="local",
     source_rules=None,
+    signing=SigningSettings(),
+    sending=SendingSettings(),
     timestamp_type="CreateTime",
     database=SimpleNamespace(connection_url="simulated"),
     kafka=SimpleNamespace(group_prefix="escrow"),

@@ -9,7 +9,8 @@ from consumers.engine.admin import Span
 from consumers.engine.config import Settings
 from consumers.stages import STAGES
 from ops.cli.lag import lag_page
-from ops.lag import LagReport, Sample, compare, judge, time_to_drain
+from ops.lag import LagReport, Sample, compare, judge, report_json, time_to_drain
+from storage.sending import Pause
 
 TOPIC = STAGES["payments"].topic
 NOW = 1_700_000_000_000
@@ -126,3 +127,12 @@ def test_the_page_marks_record_time_and_fits() -> None:
     assert "delay*" in shown
     assert "3 records wait in the outbox" in shown
     assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_a_pause_of_sending_stands_under_the_lag() -> None:
+    pause = Pause("payout", "breaker", "relay", "over 5.00 EUR within an hour\x1b[2J", 1)
+    report = LagReport(1.0, False, [], 0, None, [], paused=(pause,))
+    said = page(report)
+    assert "payout commands are paused by the breaker: over 5.00 EUR within an hour" in said
+    assert "\x1b" not in said
+    assert report_json(report)["outbox"]["paused"][0]["why"] == "breaker"

@@ -42,6 +42,7 @@ def production(given: Callable[..., None], tmp_path: Path) -> dict[str, str]:
         "KAFKA__SASL_PASSWORD": SECRET,
         "DATABASE__URL": f"{TLS_DATABASE}?sslmode=verify-full",
         "SOURCE_RULES": str(rules),
+        "SIGNING__KEYS_FILE": str(rules),
     }
 
 
@@ -173,6 +174,12 @@ def test_production_starts_with_tls_source_rules_and_the_brokers_clock(
         ({"DATABASE__URL": "postgresql+psycopg://escrow@127.0.0.1/escrow"}, "database.url"),
         ({"SOURCE_RULES": ""}, "source_rules: name the file"),
         ({"SOURCE_RULES": "no-such-file.json"}, "source_rules: no such file"),
+        ({"SIGNING__KEYS_FILE": ""}, "must be signed that come to refund_requests, mediation_"),
+        ({"SIGNING__REQUIRED": '["refund_requests"]'}, "must be signed that come to mediation_"),
+        ({"SIGNING__KEYS_FILE": "no-such-file.json"}, "keys_file: no such file"),
+        ({"SIGNING__PRIVATE_KEY_FILE": "no-such-file.json"}, "private_key_file: no such file"),
+        ({"SIGNING__REQUIRED": '["everything"]'}, "SIGNING__REQUIRED__0"),
+        ({"SIGNING__RULING_LIMITS": '{"XXX": 1}'}, "SIGNING__RULING_LIMITS"),
         ({"TIMESTAMP_TYPE": "CreateTime"}, "timestamp_type"),
         ({"KAFKA__SASL_PASSWORD": ""}, "SASL needs"),
     ],

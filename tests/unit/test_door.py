@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pytest
 
-from schemas.door import VALUE_BYTES_MAX, Fact, Record, Rejected, decode
+from schemas.door import VALUE_BYTES_MAX, Distrust, Fact, Record, Rejected, decode
 from schemas.envelope import Envelope
 from schemas.facts import FACT_TYPES, FactType
 from schemas.reasons import DoorCode
@@ -91,9 +91,9 @@ class Refuses:
         self.code = code
         self.asked: list[tuple[str, str]] = []
 
-    def refuses(self, fact: FactType, sent: Envelope, record: Record) -> DoorCode | None:
+    def refuses(self, fact: FactType, sent: Envelope, record: Record) -> Distrust | None:
         self.asked.append((fact.name, sent.source))
-        return self.code
+        return None if self.code is None else Distrust(self.code, "not trusted")
 
 
 @pytest.mark.parametrize("mode", BOTH)

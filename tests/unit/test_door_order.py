@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pytest
 
-from schemas.door import VALUE_BYTES_MAX, Fact, Record, decode
+from schemas.door import VALUE_BYTES_MAX, Distrust, Fact, Record, decode
 from schemas.envelope import Envelope
 from schemas.facts import REFUND_REQUESTS, SHIPMENTS, FactType
 from schemas.reasons import DoorCode
@@ -17,15 +17,15 @@ Mode = Literal["binary", "structured"]
 MODES: tuple[Mode, ...] = ("binary", "structured")
 
 
-class Distrust:
+class Distrusting:
     """Trust rules that refuse everything, with one code."""
 
     def __init__(self, code: DoorCode) -> None:
         self.code = code
 
-    def refuses(self, fact: FactType, sent: Envelope, record: Record) -> DoorCode | None:
+    def refuses(self, fact: FactType, sent: Envelope, record: Record) -> Distrust | None:
         assert (fact.name, sent.type, record.topic) == ("refund.requested",) * 2 + (fact.topic,)
-        return self.code
+        return Distrust(self.code, "not trusted")
 
 
 @dataclass
@@ -121,7 +121,7 @@ def code_of(*faults: Fault, mode: Mode) -> str:
     draft = Draft(mode)
     for fault in faults:
         fault(draft)
-    trust = Distrust(draft.distrust[0]) if draft.distrust else None
+    trust = Distrusting(draft.distrust[0]) if draft.distrust else None
     record = draft.record()
     rejected = rejects(record, faults[0].__name__, trust)
     assert rejected.record is record

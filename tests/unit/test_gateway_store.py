@@ -18,6 +18,8 @@ from ops.local.gateway.wire import Channels, limit_of
 from schemas.commands import PAYOUT_COMMANDS, REFUND_COMMANDS
 from schemas.door import Fact, Record, decode
 from schemas.facts import GATEWAY_RESULTS
+from schemas.signatures import signature_header
+from tests.attack.keys import ring, signing
 from tests.unit.test_gateway_core import T, a_command
 
 KINDS = Channels().kinds
@@ -34,6 +36,7 @@ class Read(NamedTuple):
     timestamp: int
     value: bytes | None
     headers: list[tuple[str, bytes]]
+    key: bytes = b"o-1"
 
 
 class Killed(Exception):
@@ -166,6 +169,35 @@ def test_what_is_no_command_is_noted_and_passed_over(tmp_path: Path, record: Rea
         keep(store, record, payout(1, "c-2"))
         assert store.positions()[PAYOUT_COMMANDS, 0] == 2
     assert [entry.does for entry in entries(tmp_path)] == ["unreadable", "pays"]
+
+
+def relays(read: Read, holder: str = "relay") -> Read:
+    """What the relay (or somebody else) has signed."""
+    headers = [(n, b"escrow" if n == "ce_source" else v) for n, v in read.headers]
+    header = signature_header(signing(holder), read.topic, read.key, read.value, headers)
+    return read._replace(headers=[*headers, header])
+
+
+def test_with_keys_it_pays_only_what_the_relay_has_signed(tmp_path: Path) -> None:
+    good = relays(payout(0, "c-1"))
+    altered = good._replace(value=payout(0, "c-2", digits=1).value)
+    records = [
+        payout(0, "c-3"),
+        altered,
+        good._replace(key=b"o-2"),
+        good._replace(topic=REFUND_COMMANDS),
+        relays(payout(0, "c-4"), "gateway"),
+        relays(payout(0, "c-5"), "operators"),
+        good,
+        relays(payout(0, "c-6")._replace(key=b"o-2")),
+        relays(question(0, "c-1")),
+    ]
+    with Store(tmp_path, "cluster") as store:
+        store.keep(work_on(store, records, KINDS, ring()))
+    assert [entry.does for entry in entries(tmp_path)] == [
+        *["forged"] * 6, "pays", "unreadable", "tells",
+    ]  # fmt: skip
+    assert [effect.command_id for effect in effects(tmp_path)] == ["c-1"]
 
 
 def test_one_directory_has_one_simulator(tmp_path: Path) -> None:

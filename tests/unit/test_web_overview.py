@@ -16,6 +16,7 @@ from ops.web.safety import CONTENT_SECURITY_POLICY
 from ops.web.verdict import judge
 from ops.web.watcher import Counts, Seen, Trouble
 from storage.overview import Endings
+from storage.sending import Pause
 from tests.unit.looks import COUNTED, MONEY, NOW, ROWS, Eyes, a_sample, seen_by
 
 ORIGIN = "http://127.0.0.1"
@@ -80,6 +81,17 @@ def test_the_worst_comes_first(seen: Seen, level: str, first: str | None) -> Non
     if first is not None:
         assert verdict.findings[0].text.startswith(first)
         assert verdict.findings[0].action
+
+
+def test_a_pause_of_sending_is_the_first_thing_said_and_its_note_is_text() -> None:
+    assert QUIET.figures is not None
+    pause = Pause("all", "operator", "anna", "<b>a theft?</b>", NOW)
+    seen = QUIET._replace(figures=QUIET.figures._replace(paused=(pause,)))
+    verdict = judge(seen)
+    assert (verdict.level, verdict.findings[0].action) == ("bad", "run `escrow send resume`")
+    page = client(seen).get("/").text
+    assert "all commands are paused by anna: &lt;b&gt;a theft?" in page
+    assert "<b>" not in page
 
 
 def test_a_page_asks_no_server(monkeypatch: pytest.MonkeyPatch) -> None:

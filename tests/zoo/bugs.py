@@ -127,8 +127,8 @@ BUGS: Final[dict[str, Bug]] = {
     "cursor over max(id)": bug(
         f"{RELAY}::test_a_lower_id_that_commits_later_is_still_sent",
         "consumers.engine.relay",
-        "            rows = relaying.read_unsent(connection, slices, self._rows_max, self._bytes_max)\n",
-        "            rows = relaying.read_unsent(connection, slices, self._rows_max, self._bytes_max)\n"
+        "                can_be_stopped=self._can_be_stopped,\n            )\n",
+        "                can_be_stopped=self._can_be_stopped,\n            )\n"
         '            rows = [r for r in rows if r.id > getattr(self, "_cursor", 0)]\n'
         "            self._cursor = max((r.id for r in rows), default=getattr(self, '_cursor', 0))\n",
     ),
@@ -190,6 +190,30 @@ BUGS: Final[dict[str, Bug]] = {
         "schemas.trust",
         "        return any(fnmatchcase(source, pattern) for",
         "        return bool(source) or any(fnmatchcase(source, pattern) for",
+    ),
+    "stripped signature accepted": bug(
+        "tests/unit/test_signatures.py",
+        "schemas.trust",
+        "        if HEADER not in headers and fact.stage not in self._required:\n",
+        "        if HEADER not in headers:\n",
+    ),
+    "a signature good for every topic": bug(
+        "tests/unit/test_signatures.py",
+        "schemas.signatures",
+        '        what.topic.encode("utf-8", "backslashreplace"),\n',
+        '        b"",\n',
+    ),
+    "any known key signs for everybody": bug(
+        "tests/unit/test_attack.py",
+        "schemas.signatures",
+        "    if not any(key.speaks_for(what.sent.source, what.sent.type) for key in keys):\n",
+        "    if not keys:\n",
+    ),
+    "one mediator signs twice": bug(
+        "tests/integration/test_two_signatures.py",
+        "consumers.engine.second_signature",
+        "        return len({key.holder for key in keys}) < 2\n",
+        "        return len(keys) < 1\n",
     ),
     # the rules
     "random command_id": bug(

@@ -13,7 +13,7 @@ ANSWER_MS: Final = 5  # record time from a command to its answer
 LATER_MS: Final = 1_000  # and to one that comes later
 EXPIRED: Final = Saying("gateway.failed", reason_code="not_after_passed", retryable=False)
 
-Does = Literal["pays", "fails", "repeats", "tells", "unknown", "conflict", "unreadable"]
+Does = Literal["pays", "fails", "repeats", "tells", "unknown", "conflict", "unreadable", "forged"]
 
 
 class Case(NamedTuple):

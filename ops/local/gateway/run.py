@@ -20,6 +20,7 @@ from consumers.engine.kafka_clients import cluster_id_of, make_consumer
 from consumers.engine.processing import Halt
 from consumers.engine.publishing import Wire, binary_headers, make_publisher
 from consumers.engine.tracing import TRACEPARENT
+from consumers.engine.trusting import key_ring
 from ops.local.gateway.deciding import work_on
 from ops.local.gateway.store import Store, Unsent
 from ops.local.gateway.wire import SOURCE, Channels
@@ -70,6 +71,7 @@ class _Session:
         self._stop = stop
         self._results = channels.results
         self._kinds = channels.kinds
+        self._ring = key_ring(settings)
         self._at = at
         self._looked_at = float("-inf")
 
@@ -92,7 +94,7 @@ class _Session:
     def _keep(self, records: list[Any]) -> None:
         """Decide what was read; positions, effects and answers are kept in one commit."""
         self._at("polled")
-        work = work_on(self._store, records, self._kinds)
+        work = work_on(self._store, records, self._kinds, self._ring)
         self._at("decided")
         self._store.keep(work)
         self._at("kept")

@@ -5,18 +5,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
-from pydantic import ValidationError
-
 from consumers.engine.tracing import TRACEPARENT
 from ops.local.gateway.core import Answer, Case
-from schemas.commands import (
-    COMMAND_TOPIC,
-    COMMAND_TYPE,
-    CommandStatusRequested,
-    Kind,
-    PaymentCommand,
-)
-from schemas.envelope import BadEnvelope, from_headers, last_headers
+from schemas.commands import COMMAND_TOPIC, Kind
+from schemas.envelope import last_headers
 from schemas.facts import FACT_TYPES, GATEWAY_RESULTS
 
 SOURCE: Final = "gateway-simulator"
@@ -39,30 +31,6 @@ _TRACE: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NEVER_MS: Final = 2**63 - 1
 _TIME_ENDS: Final = "9999-12-31T23:59:59"  # where times that cannot be written stay
-
-
-class Unreadable(ValueError):
-    """The record is not a command; the text says why, without a value of it."""
-
-
-def read_command(
-    kind: Kind, headers: Iterable[tuple[str, bytes | None]], value: bytes | None
-) -> PaymentCommand | CommandStatusRequested:
-    """Decode a record of the topic with commands of this kind. Raises Unreadable.
-
-    Fields that it does not know are passed over: a later release may send some.
-    """
-    try:
-        envelope = from_headers(last_headers(headers))
-        if envelope.type == COMMAND_TYPE[kind]:
-            return PaymentCommand.model_validate_json(value or b"", extra="ignore")
-        if envelope.type == "command.status_requested":
-            return CommandStatusRequested.model_validate_json(value or b"", extra="ignore")
-    except BadEnvelope as error:
-        raise Unreadable(str(error)) from None
-    except ValidationError as error:
-        raise Unreadable(f"{error.error_count()} faults in its data") from None
-    raise Unreadable("a type that does not belong here")
 
 
 def trace_in(headers: Iterable[tuple[str, bytes | None]]) -> str | None:
