@@ -137,13 +137,13 @@ def read_unsent(
     rows_max: int,
     bytes_max: int,
     *,
-    can_be_stopped: bool = False,
+    guarded: bool = False,
 ) -> list[Unsent]:
     """Rows to send, in the order of their ids; at most so many rows and bytes a slice.
 
-    `can_be_stopped`: without commands that operators, caps or the breaker have stopped.
+    `guarded`: without commands that operators, caps or the breaker have stopped.
     """
-    sql = _UNSENT_UNSTOPPED if can_be_stopped else _UNSENT
+    sql = _UNSENT_UNSTOPPED if guarded else _UNSENT
     rows = fetch(connection, sql, slices=list(slices), rows_max=rows_max, bytes_max=bytes_max)
     rows.sort(key=_id)
     return [Unsent(*row) for row in rows]

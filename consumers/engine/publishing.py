@@ -20,6 +20,8 @@ from consumers.engine.config import Settings
 from consumers.engine.kafka_clients import make_producer
 from consumers.engine.record_writer import hand_over
 from consumers.engine.signing import Wire, own_key, signing_wires
+from schemas.order_events import SOURCE
+from storage.relaying import Unsent
 
 ACK_SECONDS: Final = 60.0  # longer than a broker needs to come back, shorter than for ever
 LEAVING_SECONDS: Final = 5.0  # what is left of that once we are asked to stop
@@ -74,6 +76,12 @@ def binary_headers(
 def _text(value: str | int) -> str:
     """As CloudEvents 3.1 spells its types: a boolean is `true`, not Python's `True`."""
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def wire_of(row: Unsent) -> Wire:
+    """A row of the outbox as it goes out."""
+    headers = binary_headers(SOURCE, row.type, row.sent_id, row.attributes)
+    return Wire(row.topic, row.key.encode(), row.payload.encode(), headers, row.t)
 
 
 class Publisher:

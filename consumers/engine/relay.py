@@ -24,12 +24,11 @@ from consumers.engine.promises import Promises, confirmed
 from consumers.engine.publishing import (
     NotTried,
     Publisher,
-    Wire,
-    binary_headers,
     make_publisher,
+    wire_of,
 )
 from consumers.engine.safeguards import SendingSettings
-from schemas.order_events import SOURCE
+from consumers.engine.signing import assert_commands_are_signed
 from storage import lineage, relaying
 from storage.engine import CONNECTION_LOST, Connection, Engine, stage_engine
 from storage.relaying import Unsent
@@ -69,9 +68,8 @@ class Relay:
         self._engine = engine
         self._publisher = publisher
         self._slices = frozenset(slices)
-        self._rows_max = rows_max
-        self._bytes_max = bytes_max
-        self._can_be_stopped = sending.operator_controls
+        self._limits = (rows_max, bytes_max)
+        self._guarded = sending.operator_controls
         self._caps = Caps(sending) if sending.has_caps else None
         self._refusals: Counter[int] = Counter()  # slice → in a row
         self._rests_until: dict[int, float] = {}
@@ -118,16 +116,10 @@ class Relay:
         if not slices:
             return []
         with self._timed("read") as connection:
-            rows = relaying.read_unsent(
-                connection,
-                slices,
-                self._rows_max,
-                self._bytes_max,
-                can_be_stopped=self._can_be_stopped,
-            )
+            rows = relaying.read_unsent(connection, slices, *self._limits, guarded=self._guarded)
         if rows:
             crash_point("relay.read")
-        if self._caps is not None and any(row.type in PAYING for row in rows):
+        if self._caps and any(row.type in PAYING for row in rows):
             with self._timed("caps") as connection:
                 rows = self._caps.let_through(connection, rows)
         if stoppable := [row for row in rows if row.let_go is False]:
@@ -165,7 +157,7 @@ class Relay:
         began = time.perf_counter()
         crash_point("relay.sending")
         began_ns = time.time_ns()
-        results = self._publisher.publish([_wire(row) for row in rows])
+        results = self._publisher.publish([wire_of(row) for row in rows])
         crash_point("relay.sent")
         self.seconds["send"] += time.perf_counter() - began
         sent: list[Unsent] = []
@@ -244,11 +236,7 @@ def run_relay(settings: Settings, stop: Event, *, restored: bool = False) -> Non
     `restored`: compare with the command topics although the database's life looks like the same one.
     Raises Halt where sending could contradict what gateways were told.
     """
-    if settings.profile != "local" and settings.signing.private_key_file is None:
-        raise Halt(
-            "signing.private_key_file: outside the profile local every command is signed."
-            " See docs/runbook.md, `keys or rules cannot be used`."
-        )
+    assert_commands_are_signed(settings)
     engine = stage_engine(settings.database.connection_url, name="escrow-relay")
     publisher = make_publisher(settings, stop)
     relay = Relay(engine, publisher, settings.relay.slices, sending=settings.sending)
@@ -310,8 +298,3 @@ def _work(relay: Relay, publisher: Publisher, stop: Event, confirm: Callable[[],
             idle = _IDLE_SECONDS[min(quiet, len(_IDLE_SECONDS)) - 1]
             # looking is dear while someone keeps an old snapshot open
             stop.wait(max(idle, min(4 * took, 1.0)))
-
-
-def _wire(row: Unsent) -> Wire:
-    headers = binary_headers(SOURCE, row.type, row.sent_id, row.attributes)
-    return Wire(row.topic, row.key.encode(), row.payload.encode(), headers, row.t)

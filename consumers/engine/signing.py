@@ -40,6 +40,15 @@ def own_key(settings: Settings) -> Signing | None:
         raise unusable("signing.private_key_file", path, error) from None
 
 
+def assert_commands_are_signed(settings: Settings) -> None:
+    """Raises Halt where a gateway could not tell our commands from others."""
+    if settings.profile != "local" and settings.signing.private_key_file is None:
+        raise Halt(
+            "signing.private_key_file: outside the profile local every command is signed."
+            " See docs/runbook.md, `keys or rules cannot be used`."
+        )
+
+
 def unusable(setting: str, path: Path, error: Exception) -> Halt:
     """Why a process does not go on without this file."""
     why = error.strerror if isinstance(error, OSError) else error

@@ -127,8 +127,8 @@ BUGS: Final[dict[str, Bug]] = {
     "cursor over max(id)": bug(
         f"{RELAY}::test_a_lower_id_that_commits_later_is_still_sent",
         "consumers.engine.relay",
-        "                can_be_stopped=self._can_be_stopped,\n            )\n",
-        "                can_be_stopped=self._can_be_stopped,\n            )\n"
+        "            rows = relaying.read_unsent(connection, slices, *self._limits, guarded=self._guarded)\n",
+        "            rows = relaying.read_unsent(connection, slices, *self._limits, guarded=self._guarded)\n"
         '            rows = [r for r in rows if r.id > getattr(self, "_cursor", 0)]\n'
         "            self._cursor = max((r.id for r in rows), default=getattr(self, '_cursor', 0))\n",
     ),
