@@ -29,7 +29,7 @@ BY_ORDER: Final = (
 )
 BY_THEIR_OWN_KEY: Final = {"identities": "identity", "payments": "payment_id"}
 # The rest stays on the coordinator: short-lived, or a row a stage. `outbox` is read in one order, and
-# `command_holds` beside it.
+# what stops a row of it lies beside it.
 ON_THE_COORDINATOR: Final = tuple(
     sorted(metadata.tables.keys() - {*BY_ORDER, *BY_THEIR_OWN_KEY.keys()})
 )
