@@ -15,6 +15,9 @@ Object = dict[str, Any]
 NAME: Final = "escrow"
 METRICS_PORT: Final = 9_100
 FILES: Final = "/etc/escrow"  # what the secret `escrow-files` holds
+OWN_FILES: Final = "/etc/escrow-own"  # what the process's own secret holds, where it needs a file
+SIGNING_KEY: Final = "signing-key.json"
+SIGNERS: Final = ("relay",)  # outside the profile local it does not start without a key
 # A stage decides 1,800 facts/s beside two others on two cores (docs/performance.md). Ten seconds of
 # work is what `escrow lag` calls slow: then another worker comes.
 RECORDS_A_WORKER: Final = 18_000
@@ -27,6 +30,7 @@ _COMMON: Final = {
     "ESCROW_KAFKA__SASL_MECHANISM": "SCRAM-SHA-512",
     "ESCROW_KAFKA__SSL_CAFILE": f"{FILES}/kafka-ca.pem",
     "ESCROW_SOURCE_RULES": f"{FILES}/source-rules.json",
+    "ESCROW_SIGNING__KEYS_FILE": f"{FILES}/keys.json",
     "ESCROW_METRICS_HOST": "0.0.0.0",  # noqa: S104  inside its pod
     "ESCROW_METRICS_PORT": str(METRICS_PORT),
 }
@@ -133,7 +137,10 @@ def _pod(cluster: Cluster, process: Process, labels: dict[str, str]) -> Object:
             }
         ],
         "containers": [_container(cluster, process)],
-        "volumes": [{"name": "files", "secret": {"secretName": f"{NAME}-files"}}],
+        "volumes": [
+            {"name": "files", "secret": {"secretName": f"{NAME}-files"}},
+            *([_own_files(process)] if process.name in SIGNERS else []),
+        ],
     }
 
 
@@ -148,6 +155,7 @@ def _container(cluster: Cluster, process: Process) -> Object:
             _secret("ESCROW_DATABASE__URL", secret, "database-url"),
             _secret("ESCROW_KAFKA__SASL_USERNAME", secret, "kafka-username"),
             _secret("ESCROW_KAFKA__SASL_PASSWORD", secret, "kafka-password"),
+            *([_KEY_VARIABLE] if process.name in SIGNERS else []),
         ],
         "ports": [{"name": "metrics", "containerPort": METRICS_PORT}],
         "livenessProbe": _probe("/livez", period=10, failures=6),
@@ -161,8 +169,23 @@ def _container(cluster: Cluster, process: Process) -> Object:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        "volumeMounts": [{"name": "files", "mountPath": FILES, "readOnly": True}],
+        "volumeMounts": [
+            {"name": "files", "mountPath": FILES, "readOnly": True},
+            *([_OWN_MOUNT] if process.name in SIGNERS else []),
+        ],
     }
+
+
+_KEY_VARIABLE: Final = {
+    "name": "ESCROW_SIGNING__PRIVATE_KEY_FILE",
+    "value": f"{OWN_FILES}/{SIGNING_KEY}",
+}
+_OWN_MOUNT: Final = {"name": "own", "mountPath": OWN_FILES, "readOnly": True}
+
+
+def _own_files(process: Process) -> Object:
+    items = [{"key": SIGNING_KEY, "path": SIGNING_KEY}]
+    return {"name": "own", "secret": {"secretName": _name(process.name), "items": items}}
 
 
 def _secret(variable: str, name: str, key: str) -> Object:

@@ -36,7 +36,7 @@ def pods(kinds: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def test_every_process_with_rights_of_its_own_is_a_deployment(kinds: dict[str, Any]) -> None:
-    people = {"console", "operator", "auditor"}
+    people = {"console", "operator", "auditor", "privacy"}
     assert set(pods(kinds)) == {role.process for role in ROLES} - people
     for stage in STAGES:
         assert pods(kinds)[stage]["containers"][0]["args"] == ["consume", stage]
@@ -65,6 +65,11 @@ def test_the_program_starts_with_what_it_is_told(
         monkeypatch.setenv(name, str(path) if value.startswith(FILES) else value)
     for pod in pods(kinds).values():
         for variable in pod["containers"][0]["env"]:
+            if "value" in variable:
+                path = tmp_path / Path(variable["value"]).name
+                path.write_text("{}")
+                monkeypatch.setenv(variable["name"], str(path))
+                continue
             key = variable["valueFrom"]["secretKeyRef"]["key"]
             url = "postgresql+psycopg://u:p@db.example/escrow?sslmode=verify-full"
             monkeypatch.setenv(variable["name"], url if key == "database-url" else "secret")
@@ -80,7 +85,10 @@ def test_no_secret_is_written_and_each_process_has_its_own(kinds: dict[str, Any]
     assert "Secret" not in kinds
     seen: set[str] = set()
     for name, pod in pods(kinds).items():
-        refs = {v["valueFrom"]["secretKeyRef"]["name"] for v in pod["containers"][0]["env"]}
+        env = pod["containers"][0]["env"]
+        refs = {v["valueFrom"]["secretKeyRef"]["name"] for v in env if "valueFrom" in v}
+        refs |= {v["secret"]["secretName"] for v in pod["volumes"] if v["name"] == "own"}
+        assert (name == "relay") == any(v["name"].endswith("PRIVATE_KEY_FILE") for v in env)
         assert refs == {f"escrow-{name.replace('_', '-')}"}
         assert not refs & seen
         seen |= refs
