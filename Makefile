@@ -37,7 +37,8 @@ up: .venv/.runtime
 # One pytest run: tests/conftest.py puts unit first, acceptance next, integration last, and shares them out to two
 # workers, each with servers of its own; JOBS=0 runs all in one process.
 PARALLEL = -n $(or $(JOBS),2)
-test: install lint coverage $(if $(filter true,$(CI)),debian)
+test: install
+	@$(MAKE) -j2 lint coverage $(if $(filter true,$(CI)),debian)
 	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 # Programs of Debian's that some tests run; without them those tests say that they are skipped, but not in CI.

@@ -36,6 +36,7 @@ NOT_DRILLED: Final = {
     "EscrowConsumersRestart": "a matter of minutes",
     "EscrowProgramHangs": "a matter of minutes",
     "EscrowProgramNotReady": "a matter of half a minute without an answer",
+    "EscrowSendingPaused": "needs operators' controls, which are off on a line like this one",
 }
 # Not there at all while all is well.
 EMPTY_AT_FIRST: Final = {
