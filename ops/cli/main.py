@@ -83,7 +83,7 @@ setup.register(app, SET_UP)
 
 def main() -> None:
     """Entry point of the program."""
-    app()
+    app(prog_name="escrow")  # however we were started
 
 
 if __name__ == "__main__":

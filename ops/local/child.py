@@ -16,6 +16,7 @@ from typing import TypedDict
 
 import psutil
 
+from ops.local.forking import Forked, can_fork
 from ops.local.guardian import end, guardian, same_process
 
 _TAIL_BYTES = 64 * 1024
@@ -46,31 +47,26 @@ class Child:
         pid_file: Path | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
         orphan_signal: signal.Signals | None = None,
+        forked: bool = False,
     ) -> None:
-        """`user` needs root. `orphan_signal` (default: `stop_signal`) is sent when we die without stopping it."""
+        """`user` needs root. `orphan_signal` (default: `stop_signal`) is sent when we die without stopping it.
+
+        `forked`: the command is our own program, and is forked where that is possible (ops/local/forking.py).
+        """
         self.name = name
         self.command = tuple(str(part) for part in command)
         self.log_path = log_path
         self.stop_signal = stop_signal
         self._env, self._cwd, self._user, self._pid_file = env, cwd, user, pid_file
         self._orphan_signal = orphan_signal or stop_signal
-        self._popen: subprocess.Popen[bytes] | None = None
+        self._forked = forked and can_fork(env or {})
+        self._popen: subprocess.Popen[bytes] | Forked | None = None
         self._watched = False  # by the guardian, which must forget the pid before it is another's
 
     def start(self) -> None:
         assert not self.running, f"{self.name} is running"
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
-        with self.log_path.open("ab") as log:
-            self._popen = subprocess.Popen(
-                self.command,
-                env=None if self._env is None else {**os.environ, **self._env},
-                cwd=self._cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                **as_user(self._user),
-            )
+        self._popen = self._started()
         with suppress(psutil.NoSuchProcess):  # ended already: the caller finds out from `running`
             created = psutil.Process(self._popen.pid).create_time()
             guardian.watch(self._popen.pid, created, self._orphan_signal)
@@ -80,6 +76,22 @@ class Child:
                     {"pid": self._popen.pid, "created": created, "command": self.command}
                 )
                 self._pid_file.write_text(text)
+
+    def _started(self) -> subprocess.Popen[bytes] | Forked:
+        env = {**os.environ, **(self._env or {})}
+        if self._forked:
+            return Forked(self.command, str(self.log_path), env)
+        with self.log_path.open("ab") as log:
+            return subprocess.Popen(
+                self.command,
+                env=env,
+                cwd=self._cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                **as_user(self._user),
+            )
 
     @property
     def running(self) -> bool:

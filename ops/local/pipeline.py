@@ -249,6 +249,7 @@ class Pipeline:
             self.stack.log_dir,
             env=watched,
             on_exit=self._ended,
+            forks=self.stack.secure is None,  # who believes nobody lets programs share no memory
         )
         wanted = {GATEWAY: self._has_gateway, WEB: self._web_port, "metrics": self._has_metrics}
         beside = (name for name, there in wanted.items() if there)

@@ -65,11 +65,15 @@ class Supervisor:
         *,
         env: Mapping[str, str] | None = None,
         on_exit: Callable[[Exit], None] | None = None,
+        forks: bool = True,
     ) -> None:
-        """`on_exit` is called on the supervisor's own thread for every end that we did not ask for."""
+        """`on_exit` is called on the supervisor's own thread for every end that we did not ask for.
+
+        `forks`: programs of ours are forked where that is possible, not started anew.
+        """
         self.log_dir = log_dir
         self._env = dict(env or {})
-        self._on_exit = on_exit
+        self._on_exit, self._forks = on_exit, forks
         self._states: dict[str, _State] = {}
         self._lock = threading.RLock()
         self._closing = threading.Event()
@@ -87,6 +91,7 @@ class Supervisor:
                 log_path=self.log_path(program.name),
                 env={**self._env, **program.env},
                 stop_signal=program.stop_signal,
+                forked=self._forks and program.command[0] == escrow()[0],
             )
             child.start()
             self._states[program.name] = _State(program, child)

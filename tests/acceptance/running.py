@@ -68,8 +68,10 @@ class Running:
                 line = child.cmdline()
             except (psutil.NoSuchProcess, psutil.ZombieProcess):
                 continue
-            if len(line) > 2 and line[1].endswith("escrow"):
-                found[line[3] if line[2] == "consume" else line[2]] = child
+            if line and not line[0].endswith("escrow"):  # started anew: its Python comes first
+                line = line[1:]
+            if len(line) > 1 and line[0].endswith("escrow"):
+                found[line[2] if line[1] == "consume" else line[1]] = child
         return found
 
     def wait_until(self, condition: Callable[[], bool], seconds: float = START_SECONDS) -> None:

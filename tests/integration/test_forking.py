@@ -1,0 +1,87 @@
+"""A forked program is told from a started one by its parent only: what it reads, says, is called, and how it ends."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ops.local import forking
+from ops.local.child import Child
+from ops.local.processes import escrow
+from tests.integration.test_local_processes import soon
+
+pytestmark = pytest.mark.skipif(not forking.can_fork({}), reason="programs are forked on Linux")
+
+
+@pytest.fixture
+def waiting(tmp_path: Path) -> Iterator[Child]:
+    """A program that loads, and then waits for somebody to write into its pipe."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    command = escrow("simulate", str(pipe), "--outcomes", "outcomes", "--orders", "orders")
+    child = Child("simulate", command, log_path=tmp_path / "log", forked=True)
+    child.start()
+    title = ["escrow", *command[1:]]
+    assert soon(lambda: psutil.Process(child.pid).cmdline() == title)
+    yield child
+    child.kill()
+
+
+def gone(pid: int) -> bool:
+    """Nothing of it runs: what is left is whoever's who looks after orphans."""
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env"),
+    [
+        (("consume", "nonsense"), {}),
+        (("consume", "payments"), {"ESCROW_DATABASE__URL": "nonsense"}),
+        (("gateway",), {}),
+        (("simulate", "/nowhere", "--outcomes", "x", "--orders", "y"), {}),
+        (("--help",), {"COLUMNS": "60"}),
+    ],
+)
+def test_it_says_and_ends_as_one_that_is_started(
+    tmp_path: Path, arguments: tuple[str, ...], env: dict[str, str]
+) -> None:
+    ends = []
+    for forked in (False, True):
+        log = tmp_path / f"{forked}"
+        child = Child("one", escrow(*arguments), log_path=log, env=env, forked=forked)
+        child.start()
+        ends.append((child.wait(60), log.read_text()))
+    assert ends[0] == ends[1]
+    assert ends[0][1]
+
+
+def test_it_has_a_session_of_its_own_and_dies_of_the_signal_it_is_sent(waiting: Child) -> None:
+    assert os.getsid(waiting.pid) == waiting.pid
+    with pytest.raises(subprocess.TimeoutExpired):
+        waiting._popen.wait(0.01)  # type: ignore[union-attr]
+    assert waiting.running
+    waiting.send_signal(signal.SIGTERM)
+    assert waiting.wait(20) == -signal.SIGTERM
+    waiting.send_signal(signal.SIGTERM)  # to nobody
+
+
+def test_its_server_does_not_die_alone_and_the_next_program_has_another(
+    waiting: Child, tmp_path: Path
+) -> None:
+    server = psutil.Process(waiting.pid).parent()
+    assert server is not None
+    server.kill()
+    assert waiting.wait(20) == -signal.SIGKILL
+    assert soon(lambda: gone(waiting.pid))
+    again = Child("one", escrow("gateway"), log_path=tmp_path / "again", forked=True)
+    again.start()
+    assert again.wait(60) == 2
+
+
+@pytest.mark.parametrize("variable", ["LD_PRELOAD", "PYTHONDEVMODE"])
+def test_what_is_read_at_the_start_of_a_process_needs_a_start(variable: str) -> None:
+    assert not forking.can_fork({"ESCROW_WEB__PORT": "1", variable: ""})
