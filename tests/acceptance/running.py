@@ -65,12 +65,12 @@ class Running:
         found = {}
         for child in self.family().values():
             try:
-                line = child.cmdline()
+                line = words(child)
             except (psutil.NoSuchProcess, psutil.ZombieProcess):
                 continue
-            if line and not line[0].endswith("escrow"):  # started anew: its Python comes first
-                line = line[1:]
-            if len(line) > 1 and line[0].endswith("escrow"):
+            if len(line) > 1 and line[1].endswith("/escrow"):  # started anew: its Python comes first
+                line = ["escrow", *line[2:]]
+            if len(line) > 1 and line[0] == "escrow":
                 found[line[2] if line[1] == "consume" else line[1]] = child
         return found
 
@@ -103,11 +103,7 @@ class Running:
             time.sleep(0.05)
 
     def _alive(self) -> list[psutil.Process]:
-        return [
-            child
-            for child in self._family.values()
-            if child.is_running() and child.status() != psutil.STATUS_ZOMBIE
-        ]
+        return [child for child in self._family.values() if alive(child)]
 
     def kill_all(self) -> None:
         """After a test, however it went."""
@@ -118,6 +114,19 @@ class Running:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+
+
+def words(process: psutil.Process) -> list[str]:
+    """Its command line; a forked one's is a title, with whatever follows it in that memory."""
+    return " ".join(process.cmdline()).split()
+
+
+def alive(process: psutil.Process) -> bool:
+    """It can go between two questions."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def is_open(address: str) -> bool:

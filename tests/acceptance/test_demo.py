@@ -95,7 +95,9 @@ def test_it_tells_the_story_and_ends_well(demo: Starter) -> None:
 
 def test_rows_that_were_tampered_with_are_not_called_clean(demo: Starter) -> None:
     running = demo("--exit", "--no-traffic")
-    running.wait_until(lambda: f"3  {scenes()[2].title}" in running.said)  # the kite's is over
+    running.wait_until(
+        lambda: f"3  {list(scenes())[2].title}" in running.said
+    )  # the kite's is over
     url = database_of(running)
     assert url is not None
     corrupt(

@@ -12,6 +12,7 @@ import pytest
 from ops.local import forking
 from ops.local.child import Child
 from ops.local.processes import escrow
+from tests.acceptance.running import alive, words
 from tests.integration.test_local_processes import soon
 
 pytestmark = pytest.mark.skipif(not forking.can_fork({}), reason="programs are forked on Linux")
@@ -26,14 +27,9 @@ def waiting(tmp_path: Path) -> Iterator[Child]:
     child = Child("simulate", command, log_path=tmp_path / "log", forked=True)
     child.start()
     title = ["escrow", *command[1:]]
-    assert soon(lambda: psutil.Process(child.pid).cmdline() == title)
+    assert soon(lambda: words(psutil.Process(child.pid)) == title)
     yield child
     child.kill()
-
-
-def gone(pid: int) -> bool:
-    """Nothing of it runs: what is left is whoever's who looks after orphans."""
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 @pytest.mark.parametrize(
@@ -72,11 +68,12 @@ def test_it_has_a_session_of_its_own_and_dies_of_the_signal_it_is_sent(waiting: 
 def test_its_server_does_not_die_alone_and_the_next_program_has_another(
     waiting: Child, tmp_path: Path
 ) -> None:
-    server = psutil.Process(waiting.pid).parent()
+    program = psutil.Process(waiting.pid)
+    server = program.parent()
     assert server is not None
     server.kill()
     assert waiting.wait(20) == -signal.SIGKILL
-    assert soon(lambda: gone(waiting.pid))
+    assert soon(lambda: not alive(program))
     again = Child("one", escrow("gateway"), log_path=tmp_path / "again", forked=True)
     again.start()
     assert again.wait(60) == 2
