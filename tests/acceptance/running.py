@@ -68,7 +68,9 @@ class Running:
                 line = words(child)
             except (psutil.NoSuchProcess, psutil.ZombieProcess):
                 continue
-            if len(line) > 1 and line[1].endswith("/escrow"):  # started anew: its Python comes first
+            if len(line) > 1 and line[1].endswith(
+                "/escrow"
+            ):  # started anew: its Python comes first
                 line = ["escrow", *line[2:]]
             if len(line) > 1 and line[0] == "escrow":
                 found[line[2] if line[1] == "consume" else line[1]] = child

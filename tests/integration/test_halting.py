@@ -31,10 +31,32 @@ from tests.integration.waiting import WAIT_SECONDS, until
 RUNBOOK: Final = (Path(__file__).parents[2] / "docs/runbook.md").read_text(encoding="utf-8")
 
 
+def recreate_topic(settings: Settings) -> None:
+    """As someone with too many rights would."""
+    admin = make_admin(settings)
+    if TOPIC in admin.list_topics():
+        admin.delete_topics([TOPIC])
+
+    def made_again() -> bool:
+        try:
+            apply_topics(settings, replication_factor=1)
+        except KafkaError:
+            return False  # the old one is still being deleted
+        found = spans(settings, [TOPIC])
+        return bool(found) and all(span.end == 0 for span in found.values())
+
+    until(made_again)
+    admin.close()
+
+
 @pytest.fixture
 def db(settings: Settings) -> Iterator[Engine]:
-    """All positions at the ends of the logs: what was there before is not this test's."""
+    """All positions at the ends of the logs: what was there before is not this test's.
+
+    Its topic holds nothing: another test's partition would be shorter afterwards, too.
+    """
     apply_topics(settings)
+    recreate_topic(settings)
     cluster = cluster_id_of(settings)
     stages = {topic: stage for stage, topic in STAGE_TOPICS.items()}
     engine = create_engine(settings.database.connection_url)
@@ -87,21 +109,7 @@ class World:
         return str(caught.value)
 
     def recreate_topic(self) -> None:
-        """As someone with too many rights would."""
-        admin = make_admin(self.settings)
-        admin.delete_topics([TOPIC])
-
-        def made_again() -> bool:
-            try:
-                apply_topics(self.settings, replication_factor=1)
-            except KafkaError:
-                return False  # the old one is still being deleted
-            return all(
-                span.end == 0 for where, span in spans(self.settings, [TOPIC]).items()
-            ) and bool(spans(self.settings, [TOPIC]))
-
-        until(made_again)
-        admin.close()
+        recreate_topic(self.settings)
 
     def follow(self, section: str, offset: str) -> None:
         """Type what the section says, for each partition that is not as it was read.
