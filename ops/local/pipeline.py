@@ -245,11 +245,10 @@ class Pipeline:
         self._before = taken(self._settings)
         self.report(Step("starting the stages, the relay and the ticker"))
         watched = write_prometheus_files(self.stack.data_dir)
+        # Who believes nobody lets programs share no memory.
+        forks = self.stack.secure is None
         self._supervisor = Supervisor(
-            self.stack.log_dir,
-            env=watched,
-            on_exit=self._ended,
-            forks=self.stack.secure is None,  # who believes nobody lets programs share no memory
+            self.stack.log_dir, env=watched, on_exit=self._ended, forks=forks
         )
         wanted = {GATEWAY: self._has_gateway, WEB: self._web_port, "metrics": self._has_metrics}
         beside = (name for name, there in wanted.items() if there)
