@@ -93,8 +93,10 @@ def test_it_tells_the_story_and_ends_well(demo: Starter) -> None:
     running.assert_nothing_left()
 
 
-def test_rows_that_were_tampered_with_are_not_called_clean(demo: Starter) -> None:
-    running = demo("--exit", "--no-traffic")
+def test_it_does_not_call_tampered_rows_clean_and_stays_until_it_is_told_to_go(
+    demo: Starter,
+) -> None:
+    running = demo("--no-traffic")
     running.wait_until(
         lambda: f"3  {list(scenes())[2].title}" in running.said
     )  # the kite's is over
@@ -103,17 +105,9 @@ def test_rows_that_were_tampered_with_are_not_called_clean(demo: Starter) -> Non
     corrupt(
         url, "UPDATE postings SET amount_minor = amount_minor + 1 WHERE order_id = 'order-kite'"
     )
-    assert running.end(WHOLE_SECONDS) == 1, running.said
+    running.wait_until(lambda: "Ctrl-C ends it" in running.said)
     assert "NOT CLEAN" in running.said
     assert "order-kite" in running.said[running.said.index("Summary") :]
-    running.assert_nothing_left()
-
-
-def test_without_exit_it_stays_until_it_is_told_to_go(demo: Starter) -> None:
-    running = demo("--no-traffic")
-    running.wait_until(lambda: "Ctrl-C ends it" in running.said)
-    url = database_of(running)
-    assert url is not None
     hint = (
         "operator.env" if os.environ.get(SECURE_VARIABLE) else f"export {DATABASE_VARIABLE}={url}"
     )
@@ -121,7 +115,7 @@ def test_without_exit_it_stays_until_it_is_told_to_go(demo: Starter) -> None:
     time.sleep(1)
     assert running.process.poll() is None
     running.process.terminate()
-    assert running.end() == 0
+    assert running.end() == 1, running.said
     running.assert_nothing_left()
 
 
