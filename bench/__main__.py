@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 from bench.latency import Latency, paced
 from bench.place import place
 from bench.pure import Pure, pure
-from bench.systems import FAUST, LIMIT, PIPELINE, TEXTBOOK
+from bench.systems import FAUST, KAFKA_STREAMS, LIMIT, PIPELINE, TEXTBOOK, has_java
 from bench.trial import System, Trial, burst, start
 from consumers.engine.config import load_settings, render_settings
 from ops.local.postgres import SETTINGS as POSTGRES_SETTINGS
@@ -31,12 +31,13 @@ class Size(NamedTuple):
     orders: int  # of a burst, for the pipeline and the limit; a third of them again to warm up
     faust_orders: int
     textbook_orders: int
+    streams_orders: int  # 0: it is left out; so it is where no Java can be built
     paced_seconds: int
     rates: tuple[int, ...]  # facts a second; of the first, percentiles are in the last line
 
 
-QUICK: Final = Size(1, 10_000, 2_000, 200, 10, (500,))
-WHOLE: Final = Size(3, 20_000, 5_000, 500, 40, (500, 1_000, 2_000))
+QUICK: Final = Size(1, 10_000, 2_000, 200, 0, 10, (500,))
+WHOLE: Final = Size(3, 20_000, 5_000, 500, 20_000, 40, (500, 1_000, 2_000))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     alone = pure()
     print(f"one core, no server: {_pure(alone)} facts/s", flush=True)
     trials: dict[str, list[Trial]] = {
-        name: [] for name in ("pipeline", "limit", "textbook", "faust")
+        name: [] for name in ("pipeline", "limit", "textbook", "faust", "streams")
     }
     latencies: list[list[Latency]] = []
     for _ in range(size.rounds):
@@ -89,7 +90,9 @@ def _round(size: Size, trials: dict[str, list[Trial]], only: str | None) -> list
             before += latencies[-1].commands * 2
             print(_latency(latencies[-1]), flush=True)
     others = [(LIMIT, size.orders), (FAUST, size.faust_orders), (TEXTBOOK, size.textbook_orders)]
-    for system, orders in others[: {"pipeline": 0, "pair": 1, None: 3}[only]]:
+    if size.streams_orders and has_java():
+        others.append((KAFKA_STREAMS, size.streams_orders))
+    for system, orders in others[: {"pipeline": 0, "pair": 1, None: len(others)}[only]]:
         with place() as where:
             start(where, system, orders // 3)
             trials[system.name].append(_told(system, burst(where, system, orders, orders // 3)))

@@ -10,7 +10,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import psutil
-from confluent_kafka import Consumer, ConsumerGroupState, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupState,
+    ConsumerGroupTopicPartitions,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient
 from sqlalchemy import Connection, create_engine, text
 
@@ -78,6 +83,33 @@ class Place:
         told = (each.result() for each in self._admin.describe_consumer_groups(names).values())
         return sum(len(g.members) for g in told if g.state == ConsumerGroupState.STABLE)
 
+    def taken(self, group: str) -> int:
+        """How many records a group has committed to have taken, of all that it reads."""
+        asked = [ConsumerGroupTopicPartitions(group)]
+        (told,) = (
+            each.result() for each in self._admin.list_consumer_group_offsets(asked).values()
+        )
+        return sum(max(place.offset, 0) for place in told.topic_partitions)
+
+    def committed(self, topic: str) -> int:
+        """How many records of the topic a reader of committed ones sees: reads them all."""
+        reader = Consumer(
+            {
+                "bootstrap.servers": self.settings.kafka.bootstrap_servers,
+                "group.id": "bench-count",
+                "isolation.level": "read_committed",
+                "enable.auto.commit": False,
+            }
+        )
+        places = [TopicPartition(topic, n, 0) for n in range(PARTITIONS)]
+        ends = {place.partition: reader.get_watermark_offsets(place)[1] for place in places}
+        reader.assign(places)
+        count = 0
+        while any(place.offset < ends[place.partition] for place in reader.position(places)):
+            count += sum(message.error() is None for message in reader.consume(10_000, 0.2))
+        reader.close()
+        return count
+
     def wal(self) -> int:
         """Bytes of write-ahead log so far."""
         return self.number("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint")
@@ -130,7 +162,8 @@ def place(postgres_settings: Mapping[str, str] | None = None) -> Iterator[Place]
         )
         upgrade(stack.database_url)
         apply_topics(settings)
-        with Supervisor(Path(folder), env={**stack.environment}) as supervisor:
+        # Started as they are in earnest, not forked.
+        with Supervisor(Path(folder), env={**stack.environment}, forks=False) as supervisor:
             where = Place(settings, supervisor, stack)
             try:
                 yield where

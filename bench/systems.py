@@ -3,7 +3,10 @@
 Each is checked by what it has left behind, not by what it says.
 """
 
+import shutil
+import subprocess
 import sys
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy import create_engine
@@ -19,6 +22,7 @@ STAGES: Final = ("payments", "shipments", "refund_requests")
 _DECIDED: Final = "SELECT sum(applied + refused + parked + duplicate + dead_letter) FROM batches"
 _OURS: Final = "SELECT (SELECT count(*) FROM consumer_positions WHERE epoch > 0)"
 _SLICES: Final = "SELECT count(*) FROM outbox_slices WHERE epoch = 0"
+_STREAMS: Final = Path(__file__).parent / "peers" / "streams"
 _ASSIGNED: Final = len(STAGES) * PARTITIONS
 
 
@@ -89,6 +93,32 @@ def _check_told(where: Place, orders: int) -> None:
     assert where.written(PAYOUT_COMMANDS) == orders, "a command is missing, or there twice"
 
 
+def _check_committed(where: Place, orders: int) -> None:
+    """Its topic also holds the marks of its transactions."""
+    assert where.committed(PAYOUT_COMMANDS) == orders, "a command is missing, or there twice"
+
+
+def _build_streams(_where: Place) -> None:
+    """Maven loads what it needs, once; the class path goes into a file that `java` reads."""
+    words = (
+        "-q",
+        "-B",
+        "compile",
+        "dependency:build-classpath",
+        "-Dmdep.outputFile=build/classpath",
+    )
+    subprocess.run(("mvn", *words), cwd=_STREAMS, check=True, stdin=subprocess.DEVNULL)
+    classpath = (_STREAMS / "build/classpath").read_text(encoding="utf-8").strip()
+    (_STREAMS / "build/java").write_text(
+        f"-Xmx512m\n-cp\n{_STREAMS / 'build/classes'}:{classpath}\nOrders\n", encoding="utf-8"
+    )
+
+
+def has_java() -> bool:
+    """Whether Kafka Streams can be put to the trial here."""
+    return bool(shutil.which("mvn") and shutil.which("javac"))
+
+
 def _python(module: str, *arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-m", module, *arguments)
 
@@ -127,4 +157,12 @@ FAUST: Final = System(
     lambda where: where.members("bench-faust") == 1,
     _all_told,
     _check_told,
+)
+KAFKA_STREAMS: Final = System(
+    "streams",
+    {"streams": ("java", f"@{_STREAMS / 'build/java'}", "100")},
+    _build_streams,
+    lambda where: where.members("bench-streams") == 2,  # its threads
+    lambda where, orders: where.taken("bench-streams") == PLAIN_FACTS * orders,
+    _check_committed,
 )
