@@ -19,7 +19,7 @@ from ops.local.traffic.garbage import spoil
 from schemas.door import Record, Rejected, decode
 from schemas.facts import INPUT_TOPICS
 from tests.chaos import ledger
-from tests.chaos.checker import opened
+from tests.chaos.case import opened
 from tests.chaos.recorded import Seen
 
 COMPARED: Final = 20  # one in so many is shown to the model

@@ -5,12 +5,13 @@ What the model's door says of a record is remembered: a schedule's records are a
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 from schemas.order_events import DEAD_LETTERS
-from tests.chaos import checker
-from tests.chaos.checker import Case, opened
+from tests.chaos.case import Case, opened
+from tests.chaos.checker import CHECKS
 from tests.chaos.recorded import Recorded, Row, Seen
+from tests.model.door import Fact
 from tests.simulation.broker import Entry
 from tests.simulation.scheduler import Stuck
 from tests.simulation.world import STAGE_OF, Cut, World
@@ -80,23 +81,22 @@ def judged(world: World) -> list[str]:
     """Each invariant of docs/reliability.md, by the judge of the real servers."""
     recorded = as_recorded(world)
     case = _Case(recorded, world)
-    return [f"{name}: {text}" for name, check in checker.CHECKS.items() for text in check(case)]
+    return [f"{name}: {text}" for name, check in CHECKS.items() for text in check(case)]
 
 
 class _Case(Case):
     """Transaction markers take offsets, so a log's end is not its number of records."""
 
     def __init__(self, recorded: Recorded, world: World) -> None:
-        opening, checker.opened = checker.opened, _opened
-        try:
-            super().__init__(recorded)
-        finally:
-            checker.opened = opening
+        super().__init__(recorded)
         self.ends = {
             (where.topic, where.partition): log.end
             for where, log in world.broker.logs.items()
             if where.topic in STAGE_OF
         }
+
+    def opened(self, seen: Seen) -> Fact | str:  # type: ignore[explicit-override]
+        return _remembered(seen._replace(partition=0, offset=0))
 
 
 def as_recorded(world: World) -> Recorded:
@@ -127,12 +127,8 @@ def _seen(entry: Entry) -> Seen:
     )  # fmt: skip
 
 
-def _opened(seen: Seen) -> Any:
-    return _remembered(seen._replace(partition=0, offset=0))
-
-
 @lru_cache(maxsize=65_536)
-def _remembered(seen: Seen) -> Any:
+def _remembered(seen: Seen) -> Fact | str:
     return opened(seen)
 
 
