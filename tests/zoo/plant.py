@@ -13,7 +13,8 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Final
 
-from tests.zoo.bugs import BUGS, Edit
+from tests.zoo.bugs import BUGS
+from tests.zoo.shape import Edit
 
 VARIABLE: Final = "ESCROW_ZOO_BUG"
 ROOT: Final = Path(__file__).parents[2]
