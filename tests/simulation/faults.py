@@ -12,7 +12,7 @@ from tests.simulation.broker import Consumer
 from tests.simulation.database import EXCLUSIVE, Session, Tx
 from tests.simulation.plans import Fault
 from tests.simulation.scheduler import STEPS_MAX, Actor, Killed
-from tests.simulation.statements import refuse
+from tests.simulation.statements.answers import refuse
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
