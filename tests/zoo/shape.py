@@ -8,6 +8,10 @@ ROWS: Final = "tests/integration/test_batch_equals_dry_run.py::test_rows_equal_t
 RACES: Final = "tests/integration/test_races.py"
 RELAY: Final = "tests/integration/test_relay.py"
 TICKER: Final = "tests/integration/test_ticker.py"
+CONTROL: Final = "tests/integration/test_sending_control.py"
+RESTORE: Final = "tests/integration/test_restore.py"
+POLICIES: Final = "tests/unit/rules/test_policies.py"
+SILENCES: Final = "tests/unit/rules/test_silences.py"
 SIMULATION: Final = (
     "tests/unit/test_simulation.py::test_schedules_that_nobody_has_tried_before_end_well"
 )

@@ -44,4 +44,22 @@ DOOR: Final[dict[str, Bug]] = {
         "        return len({key.holder for key in keys}) < 2\n",
         "        return len(keys) < 1\n",
     ),
+    "a revoked key still counts": bug(
+        "tests/unit/test_signatures.py",
+        "schemas.signatures",
+        "    if key.revoked_at is not None and (revoked_for_all_time or t >= key.revoked_at):\n",
+        "    if key.revoked_at is not None and t < 0:\n",
+    ),
+    "a signature that does not cover the amount": bug(
+        "tests/unit/test_signatures.py",
+        "schemas.signatures",
+        "        what.value,\n    )\n",
+        '        b"",\n    )\n',
+    ),
+    "a gateway that does not ask who ordered": bug(
+        "tests/unit/test_attack.py",
+        "schemas.command_door",
+        "    signers(ring, what, last.get(HEADER), t, revoked_for_all_time=True)\n",
+        "",
+    ),
 }

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tests.zoo.shape import ARRIVAL, MODEL, TICKER, Bug, bug
+from tests.zoo.shape import ARRIVAL, MODEL, POLICIES, SILENCES, TICKER, Bug, bug
 
 _REQUESTS: Final = "escrow.rules.refund_requests"
 _PAYMENTS: Final = "escrow.rules.payments"
@@ -113,5 +113,42 @@ RULES: Final[dict[str, Bug]] = {
         "escrow.state",
         'self.cause == "undeliverable"',
         "self.cause is not None",
+    ),
+    # versions of the policy, silences, deadlines
+    "an order follows the newest policy": bug(
+        POLICIES,
+        "escrow.policy",
+        "    return policy_at(t) if version is None else POLICIES[version]\n",
+        "    return policy_at(t)\n",
+    ),
+    "a policy in force a millisecond late": bug(
+        POLICIES,
+        "escrow.policy",
+        "        if policy.effective_at <= t:\n",
+        "        if policy.effective_at < t:\n",
+    ),
+    "a chargeback does not end a silence": bug(
+        SILENCES,
+        "escrow.silence",
+        "    return new._replace(silent_since=None) if new.silent_since is not None else new\n",
+        "    return new\n",
+    ),
+    "silence decides before its time": bug(
+        SILENCES,
+        "escrow.rules.deadlines",
+        "    if fact.t < silence.due_at:\n",
+        "    if fact.t < silence.due_at - 1:\n",
+    ),
+    "silence confirms what is still on its way": bug(
+        SILENCES,
+        "escrow.rules.deadlines",
+        'all(p.state == "delivered" for p in parcels)',
+        'any(p.state == "delivered" for p in parcels)',
+    ),
+    "a tick during a chargeback ends the deadline": bug(
+        "tests/unit/test_schedule.py",
+        "escrow.schedule",
+        '    return is_tick and escrow.status != "FROZEN"\n',
+        "    return is_tick\n",
     ),
 }

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tests.zoo.shape import RELAY, TICKER, Bug, bug
+from tests.zoo.shape import CONTROL, RELAY, RESTORE, TICKER, Bug, bug
 
 SENDING: Final[dict[str, Bug]] = {
     # the relay, the ticker
@@ -63,5 +63,55 @@ SENDING: Final[dict[str, Bug]] = {
         "ops.local.gateway.core",
         '        return Reaction("conflict", case)  # one',
         "        return _try(_new_case(command, kind), t, limit)  # one",
+    ),
+    # what stops sending
+    "a pause of everything pauses nothing": bug(
+        f"{CONTROL}::test_nothing_goes_out_while_sending_is_paused_and_everything_is_decided",
+        "storage.relaying",
+        "WHERE p.scope = 'all' OR p.scope",
+        "WHERE p.scope",
+    ),
+    "held by a person and sent all the same": bug(
+        f"{CONTROL}::test_a_held_command_waits_whenever_it_was_decided_and_its_order_does_not",
+        "storage.relaying",
+        "h.command_id = o.command_id AND NOT h.released)",
+        "h.command_id = o.command_id AND h.released)",
+    ),
+    "the breaker opens after it was too much": bug(
+        f"{CONTROL}::test_too_much_in_an_hour_opens_the_breaker_until_a_person_resumes",
+        "consumers.engine.caps",
+        "counting.spent.get(one.currency, 0) + one.amount_minor <= cap",
+        "counting.spent.get(one.currency, 0) <= cap",
+    ),
+    "what a supplier was paid before is not counted": bug(
+        f"{CONTROL}::test_one_supplier_gets_so_much_an_hour_and_another_the_same",
+        "consumers.engine.caps",
+        "            paid = counting.paid.get((one.party_id, one.currency), 0)\n",
+        "            paid = 0\n",
+    ),
+    # a restored database
+    "a restored database is believed": bug(
+        f"{RESTORE}::test_a_copy_of_the_files_keeps_its_timeline_so_the_relay_must_be_told",
+        "consumers.engine.relay",
+        "                relay.promises, is_confirmed = confirm(), True\n",
+        "                is_confirmed = True\n",
+    ),
+    "a promise with another body counts as kept": bug(
+        "tests/unit/test_promises.py",
+        "consumers.engine.promises",
+        "        if digest != _digest(row.payload.encode()):\n",
+        "        if False:\n",
+    ),
+    "an order goes another way than gateways were told": bug(
+        "tests/unit/test_promises.py",
+        "consumers.engine.promises",
+        "        if digest is None:\n",
+        "        if digest is None:\n            return False\n        if False:\n",
+    ),
+    "a relay that was replaced keeps a promise": bug(
+        f"{RESTORE}::test_a_promise_is_kept_by_the_one_writer_of_its_slice",
+        "consumers.engine.relay",
+        "                if marked < len(kept):",
+        "                if marked < 0:",
     ),
 }

@@ -109,4 +109,25 @@ WRITING: Final[dict[str, Bug]] = {
         "{outcome}\\n{code or ''}\\n",
         "{outcome}\\n",
     ),
+    # connections, versions, words
+    "a connection that was not understood is used again": bug(
+        "tests/integration/test_network_faults.py::"
+        "test_a_connection_whose_words_are_not_understood_is_lost_and_answers_nothing_more",
+        "storage.engine",
+        "            self.pgconn.finish()\n            raise DriverOperationalError(",
+        "            raise DriverOperationalError(",
+    ),
+    "a new policy leaves workers their epochs": bug(
+        "tests/integration/test_policy.py::"
+        "test_no_batch_is_decided_by_a_worker_that_has_not_read_the_new_version",
+        "storage.policies",
+        "    execute(connection, _END_EPOCHS)\n",
+        "",
+    ),
+    "the salt of forgotten words is kept": bug(
+        "tests/integration/test_forget.py",
+        "storage.forgetting",
+        "        execute(connection, _SALTS, sources=list(sources), ids=list(ids))\n",
+        "        del sources, ids\n",
+    ),
 }
