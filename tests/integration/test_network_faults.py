@@ -99,10 +99,14 @@ def speak(engine: Engine, proxy: Proxy, place: str) -> None:
 def test_a_connection_whose_words_are_not_understood_is_lost_and_answers_nothing_more(
     proxy: Proxy, proxied: Engine, place: str
 ) -> None:
-    """Whatever comes on it next may be the answer to an earlier question."""
+    """Whatever comes on it next may be the answer to an earlier question: the next is a new one."""
+    backends: set[int] = set()
     for number in range(5):
         with proxied.connect() as connection, connection.begin():
-            assert fetch(connection, "SELECT %(n)b::int4", n=number) == [(number,)]
+            ((said, backend),) = fetch(connection, "SELECT %(n)b::int4, pg_backend_pid()", n=number)
+        assert said == number
+        assert backend not in backends
+        backends.add(backend)
         with pytest.raises(storage_engine.CONNECTION_LOST):
             speak(proxied, proxy, place)
         proxy.fair()
