@@ -97,17 +97,21 @@ def test_how_many_facts_may_wait_is_decided_by_the_version_of_the_last_one_s_tim
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("wrong", "says"),
     [
-        LATER._replace(methods=frozenset({"visa"})),  # a version never changes
-        CURRENT._replace(max_attempts=6),
-        LATER._replace(version=3),  # two versions at one instant
-        LATER._replace(version=3, effective_at=1),  # a later version, an earlier date
+        (LATER._replace(methods=frozenset({"visa"})), "version 2 is known with another content"),
+        (CURRENT._replace(max_attempts=6), "version 1 is known with another content"),
+        (LATER._replace(auto_confirm_after_ms=1), "version 2 is known with another content"),
+        (LATER._replace(version=3), "version 3 must take effect after version 2"),  # at one instant
+        (LATER._replace(version=4, effective_at=1), "version 4 must take effect after version 2"),
     ],
 )
-def test_a_version_never_changes_and_a_later_one_takes_effect_later(wrong: Policy) -> None:
-    with pytest.raises(WrongPolicy):
-        learn([wrong])
+def test_a_version_never_changes_and_a_later_one_takes_effect_later(
+    wrong: Policy, says: str
+) -> None:
+    with pytest.raises(WrongPolicy) as caught:
+        learn([LATER, wrong])
+    assert str(caught.value) == says
     assert {1: CURRENT, 2: LATER} == POLICIES
 
 
@@ -191,10 +195,37 @@ def test_a_file_that_leaves_anything_open_is_refused(field: str, value: object, 
         read_policies(text)
 
 
+OFFSET = "an instant needs its offset, such as Z"
+INSTANT = "write an instant with its offset, such as 2027-01-01T00:00:00Z"
+DURATION = "write a number and a unit (ms, s, min, h, d), such as `10 d`"
+
+
+def test_what_is_wrong_is_said_in_a_line_each_with_its_place() -> None:
+    first = written(LATER) | {"effective_at": "soon", "methods": ["Visa"]}
+    second = written(LATER) | {"effective_at": "2027-01-01T00:00:00", "park_limit": "30 days"}
+    with pytest.raises(WrongPolicy) as caught:
+        read_policies(json.dumps({"policies": [first, second]}))
+    assert str(caught.value).split("\n") == [
+        f"policies.0.effective_at: {INSTANT}",
+        "policies.0.methods: name methods in small letters, digits and _",
+        f"policies.1.effective_at: {OFFSET}",
+        f"policies.1.park_limit: {DURATION}",
+    ]
+
+
+def test_nothing_lasts_longer_than_a_hundred_years() -> None:
+    longest = written(LATER) | {"park_limit": "36500 d"}
+    assert read_policy(json.dumps(longest)).park_limit_ms == 36_500 * DAY_MS
+    with pytest.raises(WrongPolicy, match=r"^policies\.0\.park_limit"):
+        read_policies(json.dumps({"policies": [longest | {"park_limit": "3153600001 s"}]}))
+
+
 def test_a_file_without_a_version_is_none() -> None:
     for text in ("", "[]", "{}", '{"policies": []}'):
         with pytest.raises(WrongPolicy):
             read_policies(text)
+    with pytest.raises(WrongPolicy, match=r"^file: Invalid JSON"):
+        read_policies("no version")
 
 
 def test_durations_are_said_in_the_largest_unit_that_is_exact() -> None:
