@@ -121,7 +121,7 @@ def report(entries: list[ledger.Entry]) -> int:
 
 def _last(entries: list[ledger.Entry]) -> int:
     sys.stdout.write(ledger.last_line(entries) + "\n")
-    return 1 if any(entry["violations"] for entry in entries) else 0
+    return 1 if ledger.unexplained(entries) else 0
 
 
 if __name__ == "__main__":

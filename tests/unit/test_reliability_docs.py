@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos import ledger
+from tests.chaos.__main__ import report
 from tests.chaos.figures import BEGIN, END, PAGE, figures, write_figures
 
 ROOT = Path(__file__).parents[2]
@@ -36,6 +37,17 @@ def test_the_last_line_adds_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         "chaos: 5 schedules, 7 kills, 3 faults of 2 kinds, 9 bad inputs,"
         " 2/2 planted bugs caught, 1 violations"
     )
+
+
+def test_a_report_is_bad_only_while_something_is_unexplained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CHAOS_LEDGER", str(tmp_path / "ledger.jsonl"))
+    ledger.append("faults", 7, Counter({"Kafka killed": 1}), 1.0, 1)
+    assert report(ledger.read()) == 1
+    ledger.append("explained", 7, Counter({"the judge was wrong": 1}), 0.0, 0)
+    assert report(ledger.read()) == 0
+    assert capsys.readouterr().out.endswith(" 0/0 planted bugs caught, 0 violations\n")
 
 
 def test_figures_are_put_between_their_marks_and_nothing_else_changes(tmp_path: Path) -> None:
