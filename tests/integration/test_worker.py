@@ -11,11 +11,17 @@ from typing import Any
 import pytest
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient
+from kafka.errors import OffsetOutOfRangeError
 from sqlalchemy import Engine, create_engine, text
 
 from consumers.engine.admin import apply_topics, spans
 from consumers.engine.config import Settings
-from consumers.engine.kafka_clients import cluster_id_of, make_admin, make_producer
+from consumers.engine.kafka_clients import (
+    cluster_id_of,
+    make_admin,
+    make_consumer,
+    make_producer,
+)
 from consumers.engine.processing import Halt
 from consumers.engine.worker import run_stage
 from consumers.stages import STAGES
@@ -271,3 +277,24 @@ def test_retention_that_passed_us_halts_the_stage(
     admin.close()
     assert "retention passed us" in halted(settings)
     assert decided(db) == 0
+
+
+def test_a_reader_that_retention_passes_is_not_moved_on_by_its_client(
+    settings: Settings, begun: dict[tuple[str, int], int]
+) -> None:
+    """Where the client chose a position by itself, nobody would know of the records between."""
+    publish(captures("passed", 40), settings)
+    ends = {where: span.end for where, span in spans(settings, [PAYMENTS]).items()}
+    place = next(where for where, end in ends.items() if end > begun[where])
+    where = TopicPartition(*place)
+    consumer = make_consumer(settings, None)
+    consumer.assign([where])
+    consumer.seek(where, begun[place])
+    admin: KafkaAdminClient = make_admin(settings)
+    admin.delete_records({where: ends[place]})
+    admin.close()
+    try:
+        with pytest.raises(OffsetOutOfRangeError):
+            any(consumer.poll(timeout_ms=500) for _ in range(20))
+    finally:
+        consumer.close(autocommit=False)

@@ -31,6 +31,13 @@ WRITING: Final[dict[str, Bug]] = {
         "p.epoch = s.epoch AND p.next_offset = s.expected",
         "p.epoch = s.epoch",
     ),
+    "auto reset latest": bug(
+        "tests/integration/test_worker.py::"
+        "test_a_reader_that_retention_passes_is_not_moved_on_by_its_client",
+        "consumers.engine.kafka_clients",
+        '        "auto_offset_reset": "none",\n',
+        '        "auto_offset_reset": "latest",\n',
+    ),
     "unsorted locks, retry dropped": bug(
         f"{RACES}::test_eight_writers_on_five_hot_orders",
         "storage.orders",
