@@ -5,25 +5,22 @@ unless the one who drives says so.
 """
 
 import contextlib
-import json
-import os
-import queue
+import resource
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 from consumers.engine.admin import apply_topics
 from consumers.engine.config import load_settings
 from consumers.engine.crash import VARIABLE
 from ops.cli.run import HALTED
-from ops.local.child import tail
+from ops.local.child import Child, tail
 from ops.local.pipeline_pulse import unfinished
+from ops.local.processes import escrow
 from schemas.facts import STAGE_TOPICS
 from storage.migrate import upgrade
 from tests.chaos.servers import Servers
@@ -32,6 +29,7 @@ STAGES: Final = tuple(STAGE_TOPICS)
 PROGRAMS: Final = (*STAGES, "relay", "ticker", "gateway")
 SESSION_MS: Final = 3_000  # short, so that a dead member is forgotten soon
 REQUEST_MS: Final = 10_000  # and a dead connection noticed soon
+MEMORY_BYTES: Final = 1_536 * 1_048_576  # of addresses; who wants more dies of it
 STEP_SECONDS: Final = 0.1
 
 
@@ -46,14 +44,11 @@ class Line:
 
     def __init__(self, servers: Servers | None = None) -> None:
         self.servers = servers or Servers()
-        self.running: dict[str, int] = {}  # name → pid
+        self.running: dict[str, Child] = {}
         self.unexpected: list[Death] = []
         self._ended: list[Death] = []
-        self._armed: dict[int, str | None] = {}
-        self._zygote: subprocess.Popen[bytes] | None = None
-        self._pids: queue.Queue[int] = queue.Queue()
+        self._armed: dict[str, str | None] = {}
         self._lock = threading.RLock()  # faults may strike several at once
-        self._dead: queue.Queue[tuple[int, int]] = queue.Queue()
 
     def __enter__(self) -> Self:
         try:
@@ -66,7 +61,6 @@ class Line:
             upgrade(self.settings.database.connection_url)
             self.servers.grant_rights()
             apply_topics(self.settings)
-            self._start_zygote()
             self.start_missing()
         except BaseException:
             self._end()
@@ -102,18 +96,18 @@ class Line:
         argv = ["consume", kind] if kind in STAGES else [kind]
         if kind == "gateway":
             argv += ["--data", str(self.gateway_dir)]
-        order: dict[str, Any] = {
-            "argv": argv,
-            "env": {**self._env, **env, VARIABLE: crash_at or ""},
-            "log": str(self.servers.log_dir / f"{name}.log"),
-        }
-        assert self._zygote is not None
-        assert self._zygote.stdin is not None
-        self._zygote.stdin.write(json.dumps(order).encode() + b"\n")
-        self._zygote.stdin.flush()
-        pid = self._pids.get(timeout=60)
-        self.running[name] = pid
-        self._armed[pid] = crash_at
+        child = Child(
+            name,
+            escrow(*argv),
+            log_path=self.servers.log_dir / f"{name}.log",
+            env={**self._env, **env, VARIABLE: crash_at or ""},
+            orphan_signal=signal.SIGKILL,
+            forked=True,
+        )
+        child.start()
+        with contextlib.suppress(ProcessLookupError):  # killed at its first step
+            resource.prlimit(child.pid, resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+        self.running[name], self._armed[name] = child, crash_at
 
     def start_missing(self) -> None:
         for name in PROGRAMS:
@@ -121,7 +115,7 @@ class Line:
                 self.start_program(name)
 
     def armed(self, name: str) -> str | None:
-        return self._armed[self.running[name]]
+        return self._armed[name]
 
     def deaths(self) -> list[Death]:
         """Who has ended since the last question, but for those that were ended by name."""
@@ -147,16 +141,15 @@ class Line:
 
     def _collect(self) -> None:
         with self._lock:
-            while not self._dead.empty():
-                pid, code = self._dead.get()
-                name = next((n for n, p in self.running.items() if p == pid), None)
-                if name is not None:
+            for name, child in list(self.running.items()):
+                code = child.returncode
+                if code is not None:
                     del self.running[name]
-                    self._ended.append(Death(name, self._armed[pid], code))
+                    self._ended.append(Death(name, self._armed[name], code))
 
     def send(self, name: str, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError, KeyError):
-            os.kill(self.running[name], number)
+        with contextlib.suppress(KeyError):
+            self.running[name].send_signal(number)
 
     def kill(self, name: str) -> None:
         """SIGKILL, and wait for the end."""
@@ -172,14 +165,14 @@ class Line:
             self.stop(name)
 
     def _end_one(self, name: str, number: signal.Signals, seconds: float) -> bool:
-        pid = self.running.get(name)
-        if pid is None:
+        child = self.running.get(name)
+        if child is None:
             return True
         self.send(name, number)
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             self._collect()
-            if self.running.get(name) != pid:
+            if self.running.get(name) is not child:
                 for mine in [death for death in self._ended if death.name == name]:
                     self._ended.remove(mine)
                     if mine.returncode not in (0, -signal.SIGKILL):
@@ -222,31 +215,7 @@ class Line:
             "ESCROW_KAFKA__HEARTBEAT_INTERVAL_MS": str(SESSION_MS // 4),
         }
 
-    def _start_zygote(self) -> None:
-        self._zygote = subprocess.Popen(
-            [sys.executable, "-m", "tests.chaos.zygote"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd=Path(__file__).parents[2],
-        )
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def _listen(self) -> None:
-        assert self._zygote is not None
-        assert self._zygote.stdout is not None
-        for line in self._zygote.stdout:
-            said = json.loads(line)
-            if "pid" in said:
-                self._pids.put(said["pid"])
-            else:
-                self._dead.put((said["dead"], said["code"]))
-
     def _end(self) -> None:
-        if self._zygote is not None and self._zygote.stdin is not None:
-            with contextlib.suppress(OSError):
-                self._zygote.stdin.close()
-            try:
-                self._zygote.wait(20)
-            except subprocess.TimeoutExpired:
-                self._zygote.kill()
+        for child in self.running.values():
+            child.kill()
         self.servers.stop()

@@ -1,6 +1,6 @@
 """Batches made by hand to fill a worker's memory, under a cap on it; what the broker takes must end as dead letters.
 
-The cap is on every program (`zygote.MEMORY_BYTES`): who needs more dies, and a death nobody ordered is a
+The cap is on every program (`line.MEMORY_BYTES`): who needs more dies, and a death nobody ordered is a
 violation. The other partitions must go on meanwhile.
 """
 
