@@ -123,6 +123,13 @@ def test_what_is_learnt_is_known_at_once_and_again_is_no_news() -> None:
     assert policy_at(-1) is CURRENT
 
 
+def test_what_was_so_for_a_while_is_forgotten() -> None:
+    with instead((CURRENT,)):
+        assert {1: CURRENT} == POLICIES
+        assert policy_at(LATER.effective_at) is CURRENT
+    assert {1: CURRENT, 2: LATER} == POLICIES
+
+
 def test_a_switch_that_no_version_turns_on_makes_no_kind_of_deadline() -> None:
     assert set() == SWITCHED_ON
     with instead((CURRENT, LATER._replace(auto_confirm_after_ms=1))):
@@ -147,6 +154,8 @@ def test_a_version_is_written_whole_and_read_back() -> None:
         "supplier_silence": "off",
     }
     assert read_policies(file_of([CURRENT, LATER])) == [CURRENT, LATER]
+    assert file_of([CURRENT]).startswith('{\n  "policies": [\n    {\n      "version": 1,\n')
+    assert canonical(CURRENT) == json.dumps(written(CURRENT)).replace(", ", ",").replace(": ", ":")
 
 
 @for_all(

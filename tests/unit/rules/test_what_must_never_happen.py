@@ -5,6 +5,7 @@ import pytest
 from escrow.arrival import arrive
 from escrow.decide import decide
 from escrow.decision import Refused
+from escrow.policy import CURRENT, instead
 from escrow.rules.mediation_rulings import ruling
 from escrow.rules.refund_requests import accepted, mediation_eligible_at
 from escrow.schedule import opened
@@ -74,6 +75,23 @@ def test_an_open_offer_has_an_amount() -> None:
     assert isinstance(fact.data, RefundOfferAccepted)
     with pytest.raises(AssertionError):
         accepted(order, fact, fact.data)
+
+
+def test_what_silence_accepts_has_an_amount() -> None:
+    with instead((CURRENT._replace(supplier_silence_ms=1),)):
+        story = an_order().disputed()
+        order = spoilt(story, offer_minor=None)
+        with pytest.raises(AssertionError):
+            decide(order, a_fact("deadline.reached", kind="supplier_silence", t=story.t + 1))
+
+
+def test_silence_confirms_nothing_while_a_parcel_is_not_before_us() -> None:
+    with instead((CURRENT._replace(auto_confirm_after_ms=1),)):
+        story = an_order().held().says("shipment.delivered")
+        spoilt(story, shipments_known=2)
+        given(story).when("deadline.reached", kind="auto_confirm", t=story.t + 1).then(
+            "applied", status="HELD"
+        )
 
 
 def test_a_ruling_on_a_part_names_it() -> None:
