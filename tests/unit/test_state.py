@@ -1,11 +1,13 @@
 """The row, its children, the policy, and effects that are joined."""
 
+from typing import get_args
+
 import pytest
 
 from escrow.decision import Alarm, Applied, join
 from escrow.policy import CURRENT, POLICIES, policy_of
 from escrow.postings import Movement, movement
-from escrow.state import Command, Escrow, Order, Shipment
+from escrow.state import Command, CommandState, Escrow, Order, Shipment
 from tests.builders import an_order
 
 
@@ -25,6 +27,10 @@ def test_a_row_of_which_nothing_is_known_says_nothing() -> None:
         "reissue_id": None,
         "asked_at": 0,
     }
+
+
+def test_the_states_of_a_command_are_those_of_rules_4_6() -> None:
+    assert get_args(CommandState) == ("PENDING", "ACCEPTED", "SETTLED", "FAILED", "RETURNED")
 
 
 def test_an_order_holds_nothing_that_is_not_named() -> None:

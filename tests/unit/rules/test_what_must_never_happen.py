@@ -118,6 +118,8 @@ def test_a_dispute_has_a_request_and_a_first_one() -> None:
     with pytest.raises(AssertionError):
         mediation_eligible_at(dispute._replace(first_requested_at=None))
     with pytest.raises(AssertionError):
+        mediation_eligible_at(dispute._replace(policy_version=None))
+    with pytest.raises(AssertionError):
         opened(dispute, dispute._replace(request_id=None))
 
 
