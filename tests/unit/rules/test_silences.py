@@ -110,6 +110,12 @@ class TestTheSuppliersSilence:
         ticked(story, "supplier_silence", T0 + SILENCE).then("applied", status="DISPUTED")
         ticked(story, "supplier_silence", story.t + SILENCE).then("applied", status="SPLIT")
 
+    def test_stands_still_while_a_chargeback_is_open(self) -> None:
+        story = an_order().disputed().frozen()
+        assert silence_of(story.row) is None
+        story.after(days=40).says("payment.chargeback_closed")
+        assert silence_of(story.row) == Silence("supplier_silence", story.t + SILENCE)
+
     def test_is_no_answer_to_a_mediator(self) -> None:
         story = an_order().in_mediation()
         assert story.row.silent_since is None
@@ -124,8 +130,21 @@ class TestTheSuppliersSilence:
 def test_one_switch_alone_leaves_the_other_silence_without_meaning() -> None:
     with instead((SWITCHED._replace(supplier_silence_ms=None),)):
         assert silence_of(an_order().disputed().row) is None
+        delivered = an_order().held().says("shipment.delivered").row
+        assert silence_of(delivered) == Silence("auto_confirm", T0 + CONFIRM)
     with instead((SWITCHED._replace(auto_confirm_after_ms=None),)):
         assert silence_of(an_order().held().says("shipment.delivered").row) is None
+        assert silence_of(an_order().disputed().row) == Silence("supplier_silence", T0 + SILENCE)
+
+
+@pytest.mark.usefixtures("switched")
+def test_a_clock_alone_is_no_silence() -> None:
+    """Nothing is pinned; the mediator has the word. No rule leaves a clock running there."""
+    held = an_order().held().says("shipment.delivered").row
+    assert silence_of(held._replace(policy_version=None)) is None
+    mediated = an_order().in_mediation().says("refund.offered", offer_id="f-9", **BUYER).row
+    assert mediated.offer_by == "buyer"
+    assert silence_of(mediated._replace(silent_since=T0)) is None
 
 
 def test_an_order_pinned_before_the_switch_keeps_waiting_for_its_buyer() -> None:
