@@ -29,7 +29,7 @@ ALERTS: Final = {
     for group in yaml.safe_load(RULES.read_text())["groups"]
     for rule in group["rules"]
 }
-# Not made true here, and why: each is tried by promtool.
+# Not made true here, and why: `make drills` does, and each is tried by promtool.
 NOT_DRILLED: Final = {
     "EscrowTopicMissing": "a deleted topic costs the line its stage",
     "EscrowDeadLetterOfOurs": "needs a schema that is broken on purpose",
