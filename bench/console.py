@@ -7,34 +7,20 @@ first paint is Chromium's own account of it. How long the counts behind the page
 import argparse
 import http.client
 import json
-import shutil
 import statistics
 import sys
 import time
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
-from playwright.sync_api import sync_playwright
-
 from bench.many_orders import fill
+from bench.paint import PAGES, paints
 from bench.place import place
 from consumers.engine.config import Settings
 from ops.local.ports import LOOPBACK, free_port, is_open
 from ops.local.processes import escrow
 from ops.web.watcher import Watcher
 
-PAGES: Final = (
-    "/",
-    "/orders",
-    "/orders?q=order-77",
-    "/lag",
-    "/lag/payments",
-    "/dead-letters",
-    "/mediation",
-    "/suppliers",
-    "/alarms",
-    "/reconciliation",
-)
 START_SECONDS_MAX: Final = 60.0
 PAUSE_SECONDS: Final = 0.1  # faster, and the console refuses
 
@@ -68,7 +54,8 @@ def main() -> int:
         for taken in found:
             _tell(taken._asdict())
         if not given.no_browser:
-            _tell({f"first paint {page}, ms": ms for page, ms in _paints(port, 10).items()})
+            for paint in paints(f"http://{LOOPBACK}:{port}", 3):
+                _tell(paint._asdict())
     return 0
 
 
@@ -112,26 +99,6 @@ def _page(port: int, page: str, tries: int) -> Taken:
         taken.append((time.perf_counter() - began) * 1_000)
     connection.close()
     return Taken(page, status, statistics.median(taken[1:]), max(taken[1:]), size)
-
-
-def _paints(port: int, tries: int) -> dict[str, float]:
-    """Page → median of first paint, ms."""
-    name = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? -1"
-    found: dict[str, float] = {}
-    with sync_playwright() as playwright:
-        browser: Any = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
-        )
-        page = browser.new_page()
-        for path in PAGES:
-            paints = []
-            for _ in range(tries):
-                page.goto(f"http://{LOOPBACK}:{port}{path}")
-                page.wait_for_timeout(300)  # its policy forbids to wait for an expression
-                paints.append(float(page.evaluate(name)))
-            found[path] = statistics.median(paints)
-        browser.close()
-    return found
 
 
 if __name__ == "__main__":
