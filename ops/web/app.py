@@ -21,7 +21,6 @@ from starlette.responses import (
     StreamingResponse,
 )
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from consumers.engine.asking import KafkaUnavailable
@@ -41,10 +40,11 @@ from ops.web import (
     signing_in,
     suppliers,
 )
+from ops.web.assets import Assets
 from ops.web.console import Console, address_of, console_of, person_of
 from ops.web.kept_views import KeptViews
 from ops.web.limits import Meters
-from ops.web.pages import HERE, page
+from ops.web.pages import page
 from ops.web.people import People
 from ops.web.safety import LOOPBACK_NAMES, Safety
 from ops.web.watcher import Watcher
@@ -105,7 +105,7 @@ def _routes() -> list[BaseRoute]:
         *signing_in.routes,
         Route("/live", _live),
         Route("/livez", lambda _request: PlainTextResponse("ok")),
-        Mount("/static", StaticFiles(directory=HERE / "static"), name="static"),
+        Mount("/static", Assets(), name="static"),
     ]
 
 

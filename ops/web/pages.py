@@ -8,7 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from ops.web import words
+from ops.web import assets, words
 from ops.web.console import Console, console_of, person_of, session_of
 from ops.web.people import COOKIE, SESSION_SECONDS, Session
 
@@ -34,6 +34,7 @@ environment: Final = Environment(
 )
 environment.filters.update(words.FILTERS)
 environment.globals["amount"] = words.amount
+environment.globals["asset"] = assets.address_of
 
 
 def page(
