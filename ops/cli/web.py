@@ -10,7 +10,8 @@ from ops.cli import terminal
 def web(
     host: Annotated[str | None, typer.Option(help="Where to listen; loopback by default.")] = None,
     port: Annotated[
-        int | None, typer.Option(min=0, max=65_535, help="On which port; 8099 by default.")
+        int | None,
+        typer.Option(min=0, max=65_535, help="On which port; 8099 by default, 0: a free one."),
     ] = None,
 ) -> None:
     """Serve the console until SIGTERM or Ctrl-C.
@@ -29,9 +30,13 @@ def web(
     except ConfigError as error:
         raise terminal.fail(f"the configuration is not usable\n{error}") from None
     scheme = "https" if settings.web.ssl_certfile else "http"
-    terminal.note(f"{scheme}://{settings.web.host}:{settings.web.port}/")
+    host_shown = f"[{settings.web.host}]" if ":" in settings.web.host else settings.web.host
+
+    def listening(chosen: int) -> None:
+        terminal.note(f"{scheme}://{host_shown}:{chosen}/")
+
     try:
         with terminal.troubles():
-            run_program("web", run_web, settings)
+            run_program("web", lambda of, stop: run_web(of, stop, listening), settings)
     except (CannotListen, ConfigError) as error:
         raise terminal.fail(str(error)) from None

@@ -1,6 +1,7 @@
 """The console's server: it listens until told to stop, and a viewer who stays does not hold it up."""
 
 import threading
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -19,8 +20,13 @@ class CannotListen(Exception):
     """The address cannot be listened on; the text says which."""
 
 
-def run_web(settings: Settings, stop: threading.Event) -> None:
-    """Serve until `stop` is set. Raises CannotListen, ConfigError."""
+def run_web(
+    settings: Settings, stop: threading.Event, listening: Callable[[int], None] = lambda _port: None
+) -> None:
+    """Serve until `stop` is set; `listening` is told the port once, which was chosen where 0 was asked for.
+
+    Raises CannotListen, ConfigError.
+    """
     web = settings.web
     config = uvicorn.Config(
         create_app(settings),
@@ -38,9 +44,13 @@ def run_web(settings: Settings, stop: threading.Event) -> None:
     server = uvicorn.Server(config)
     thread = threading.Thread(target=_serve, args=(server,), name="web")  # signals stay ours
     thread.start()
+    told = False
     try:
         while not stop.wait(0.1):
             HEALTH.turned(worked=server.started)
+            if server.started and not told:
+                listening(server.servers[0].sockets[0].getsockname()[1])
+                told = True
             if not thread.is_alive():
                 raise CannotListen(f"cannot listen on {web.host}:{web.port}: is it taken?")
     finally:
