@@ -55,7 +55,11 @@ def spans_by(consumer: Any, topics: Collection[str]) -> dict[Partition, Span]:
 def read_by(
     consumer: Any, places: Mapping[Partition, int], spans: Mapping[Partition, Span]
 ) -> dict[Partition, Record]:
-    """The first record at or after each of these places, as far as there is one before the end."""
+    """The first record at or after each of these places, as far as there is one before the end.
+
+    Nothing is paused meanwhile: what the client has read ahead of a paused partition it keeps, beyond
+    the next assignment, and may then never ask for that partition again (kafka-python 3.0.12).
+    """
     found: dict[TopicPartition, Record] = {}
     starts = {
         TopicPartition(*partition): max(offset, spans[partition].begin)
@@ -72,7 +76,6 @@ def read_by(
             found.setdefault(place, record_of(records[0]))
         # at the end without a record: nothing but transaction markers and what was aborted
         done = {p for p in waiting if p in found or consumer.position(p) >= spans[p].end}
-        consumer.pause(*done)
         waiting -= done
     return {(place.topic, place.partition): record for place, record in found.items()}
 

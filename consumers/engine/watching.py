@@ -16,6 +16,7 @@ from schemas.door import Record
 
 # Partitions that were added later, and brokers that moved, are seen by a new client at the latest.
 CLIENT_SECONDS_MAX: Final = 300.0
+FETCH_WAIT_MS: Final = 20  # the next question waits for a fetch that is under way
 FETCH_BYTES: Final = 64 * 1024  # a partition: one record is wanted, not all that wait
 
 
@@ -74,7 +75,10 @@ class KafkaWatch:
                 if self._consumer is None:
                     self._made_at = time.monotonic()
                     self._consumer = make_consumer(
-                        self._settings, None, max_partition_fetch_bytes=FETCH_BYTES
+                        self._settings,
+                        None,
+                        max_partition_fetch_bytes=FETCH_BYTES,
+                        fetch_max_wait_ms=FETCH_WAIT_MS,
                     )
                 if self._admin is None:
                     self._admin = make_admin(self._settings)

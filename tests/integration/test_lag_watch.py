@@ -76,6 +76,18 @@ def test_what_comes_and_goes_is_seen_with_its_rates(watch: LagWatch, settings: S
     assert done.rate_out > 0
 
 
+def test_next_records_are_found_wherever_a_stage_stands(settings: Settings) -> None:
+    """Once a look waited ten seconds, and missed partitions of which an earlier one had read ahead."""
+    admin.apply_topics(settings)
+    publish(some_payments(4_000, 1_700_000_000_000), settings)
+    with closing(watching.KafkaWatch(settings)) as kafka:
+        spans = kafka.spans([PAYMENTS])
+        for back in range(700, 0, -100):  # as if batches of a hundred were decided
+            places = {where: span.end - back for where, span in spans.items()}
+            found = kafka.next_records(places, spans)
+            assert {where: record.offset for where, record in found.items()} == places
+
+
 def test_records_that_still_wait_are_read_once(
     watch: LagWatch, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
