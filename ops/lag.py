@@ -59,7 +59,7 @@ class PartitionLag(NamedTuple):
 
 
 class StageLag(NamedTuple):
-    """All partitions of a stage together: sums, but the worst of seconds, drain and verdict."""
+    """All partitions of a stage together: sums, but the worst of seconds and verdict, and when all are done."""
 
     stage: str
     behind: int
@@ -156,18 +156,37 @@ def by_stage(report: LagReport) -> list[StageLag]:
 def _together(stage: str, rows: list[PartitionLag]) -> StageLag:
     rates_in = [row.rate_in for row in rows if row.rate_in is not None]
     rates_out = [row.rate_out for row in rows if row.rate_out is not None]
-    drains = [row.drain_seconds for row in rows if row.behind]
-    known = [drain for drain in drains if drain is not None]
     return StageLag(
         stage,
         sum(row.behind for row in rows),
         max(row.seconds for row in rows),
         sum(rates_in) if rates_in else None,
         sum(rates_out) if rates_out else None,
-        max(known) if known and len(known) == len(drains) else None,
+        _drain(rows),
         rows[0].members,
         max((row.verdict for row in rows), key=BADNESS.index),
     )
+
+
+def _drain(rows: list[PartitionLag]) -> float | None:
+    """When the last partition is done.
+
+    A process that has several takes them in turns, so that one of them may not move for a while
+    though all goes well: then the stage's own rates count.
+    """
+    waiting = [row for row in rows if row.behind]
+    if any(row.verdict == "stuck" for row in waiting):
+        return None
+    if 0 < rows[0].members < len(rows):
+        behind, rates_in, rates_out = 0, 0.0, 0.0
+        for row in rows:
+            behind += row.behind
+            rates_in += row.rate_in or 0.0
+            rates_out += row.rate_out or 0.0
+        return time_to_drain(behind, rates_in, rates_out)
+    drains = [row.drain_seconds for row in waiting]
+    known = [drain for drain in drains if drain is not None]
+    return max(known) if known and len(known) == len(drains) else None
 
 
 def judge(

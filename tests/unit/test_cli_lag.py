@@ -9,7 +9,7 @@ from consumers.engine.admin import Span
 from consumers.engine.config import Settings
 from consumers.stages import STAGES
 from ops.cli.lag import lag_page
-from ops.lag import LagReport, Sample, compare, judge, report_json, time_to_drain
+from ops.lag import LagReport, Sample, by_stage, compare, judge, report_json, time_to_drain
 from storage.sending import Pause
 
 TOPIC = STAGES["payments"].topic
@@ -87,6 +87,34 @@ def test_two_looks_make_rates() -> None:
     assert (row.behind, row.rate_in, row.rate_out, row.drain_seconds) == (80, 10.0, 20.0, 8.0)
     assert (row.seconds, row.verdict) == (1.5, "ok")
     assert (report.sampled_seconds, report.record_time, report.unsent) == (2.0, True, 3)
+
+
+@pytest.mark.parametrize(
+    ("members", "moved", "idle", "seconds"),
+    [
+        (1, (40, 0), 1.0, 8.5),  # it takes them in turns: 170 left, 20 a second
+        (2, (40, 20), 1.0, 9.0),  # each has its own process: the slower one
+        (2, (40, 0), 1.0, None),
+        (1, (40, 0), 99.0, None),  # one of them is stuck: it never ends
+        (0, (0, 0), 1.0, None),
+    ],
+)
+def test_a_stage_is_done_when_its_last_partition_is(
+    members: int, moved: tuple[int, int], idle: float, seconds: float | None
+) -> None:
+    """Once it was never done, if one of its partitions had to wait for its turn."""
+
+    def look(at: float, positions: tuple[int, int]) -> Sample:
+        places = [("payments", 0), ("payments", 1)]
+        return sample(at, 0, 100)._replace(
+            positions=dict(zip(places, positions, strict=True)),
+            idle=dict.fromkeys(places, idle),
+            spans={(TOPIC, 0): Span(0, 100), (TOPIC, 1): Span(0, 110)},
+            members=dict.fromkeys(STAGES, members),
+        )
+
+    (stage,) = by_stage(lag_of(look(10.0, (0, 0)), look(12.0, moved)))
+    assert stage.drain_seconds == seconds
 
 
 def test_seconds_are_never_below_zero_and_zero_at_the_end() -> None:
