@@ -15,6 +15,9 @@ from storage.sending import Pause
 
 WORK_LEFT_SECONDS_MAX: Final = 10.0  # more than this at the present speed is slow
 IDLE_SECONDS_MAX: Final = 10.0  # behind, and no batch for so long, is stuck
+TURN_SECONDS_MAX: Final = (
+    60.0  # and no batch of this partition, while its process works on another one
+)
 
 Verdict = Literal["ok", "slow", "stuck", "no-members"]
 BADNESS: Final = ("ok", "slow", "no-members", "stuck")
@@ -98,6 +101,7 @@ def compare(old: Sample | None, new: Sample, settings: Settings) -> LagReport:
         for topic, partition in sorted(new.spans)
         if topic == stage.topic
     ]
+    rows = [row for _, of in groupby(rows, key=lambda row: row.stage) for row in _turns(list(of))]
     there = {topic for topic, _ in new.spans}
     return LagReport(
         0.0 if old is None else new.monotonic - old.monotonic,
@@ -143,6 +147,24 @@ def _lag(stage: str, topic: str, partition: int, old: Sample | None, new: Sample
         next_at,
         span.begin,
     )
+
+
+def _turns(rows: list[PartitionLag]) -> list[PartitionLag]:
+    """A process that has several partitions takes them in turns: who waits while another moves is not stuck."""
+    shared = 0 < rows[0].members < len(rows) and any((row.rate_out or 0) > 0 for row in rows)
+    return [
+        row._replace(
+            verdict="slow",
+            detail=f"its process works on another partition, the last batch began {row.idle_seconds:.0f} s ago",
+        )
+        if shared
+        and row.verdict == "stuck"
+        and row.begin <= row.position < row.end
+        and row.idle_seconds is not None
+        and row.idle_seconds <= TURN_SECONDS_MAX
+        else row
+        for row in rows
+    ]
 
 
 def by_stage(report: LagReport) -> list[StageLag]:

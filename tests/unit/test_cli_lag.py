@@ -9,7 +9,16 @@ from consumers.engine.admin import Span
 from consumers.engine.config import Settings
 from consumers.stages import STAGES
 from ops.cli.lag import lag_page
-from ops.lag import LagReport, Sample, by_stage, compare, judge, report_json, time_to_drain
+from ops.lag import (
+    TURN_SECONDS_MAX,
+    LagReport,
+    Sample,
+    by_stage,
+    compare,
+    judge,
+    report_json,
+    time_to_drain,
+)
 from storage.sending import Pause
 
 TOPIC = STAGES["payments"].topic
@@ -92,10 +101,11 @@ def test_two_looks_make_rates() -> None:
 @pytest.mark.parametrize(
     ("members", "moved", "idle", "seconds"),
     [
-        (1, (40, 0), 1.0, 8.5),  # it takes them in turns: 170 left, 20 a second
+        (1, (40, 0), 30.0, 8.5),  # it takes them in turns: 170 left, 20 a second
         (2, (40, 20), 1.0, 9.0),  # each has its own process: the slower one
         (2, (40, 0), 1.0, None),
-        (1, (40, 0), 99.0, None),  # one of them is stuck: it never ends
+        (1, (40, 0), 61.0, None),  # one of them has no turn: it is stuck, and never ends
+        (1, (0, 0), 11.0, None),
         (0, (0, 0), 1.0, None),
     ],
 )
@@ -113,8 +123,14 @@ def test_a_stage_is_done_when_its_last_partition_is(
             members=dict.fromkeys(STAGES, members),
         )
 
-    (stage,) = by_stage(lag_of(look(10.0, (0, 0)), look(12.0, moved)))
+    report = lag_of(look(10.0, (0, 0)), look(12.0, moved))
+    (stage,) = by_stage(report)
     assert stage.drain_seconds == seconds
+    assert (stage.verdict == "stuck") == (
+        idle > TURN_SECONDS_MAX or (members, moved) == (1, (0, 0))
+    )
+    details = [row.detail for row in report.partitions]
+    assert any("another partition" in detail for detail in details) == (idle == 30.0)
 
 
 def test_seconds_are_never_below_zero_and_zero_at_the_end() -> None:
