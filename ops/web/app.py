@@ -170,7 +170,9 @@ def _refused(request: Request, error: Exception) -> Response:
     }
     default = HTTPException(error.status_code).detail
     text = error.detail if error.detail != default else said.get(error.status_code, default)
-    return _trouble(request, error.status_code, text, "Go to the overview", "/")
+    answer = _trouble(request, error.status_code, text, "Go to the overview", "/")
+    answer.headers.update(error.headers or {})  # a 405 says what is allowed
+    return answer
 
 
 def _away(request: Request, error: Exception) -> Response:

@@ -21,6 +21,7 @@ from kafka.errors import (
     KafkaError,
     TopicAuthorizationFailedError,
 )
+from kafka.protocol.admin import AlterClientQuotasRequest
 from psycopg import OperationalError, connect
 from sqlalchemy import make_url
 
@@ -46,11 +47,12 @@ from schemas.order_events import ORDER_EVENTS
 from schemas.topics import TOPIC_NAMES
 from storage.pulse import command_states
 from storage.reading import snapshot
-from tests.acceptance.secure_line import STRANGER, SecureLine, secure_line, writer_of
+from tests.acceptance.secure_line import STRANGER, SecureLine, secure_line, user_name, writer_of
 from tests.integration.program import Program
 
 pytestmark = pytest.mark.timeout(300)
 COMMANDS: Final = (PAYOUT_COMMANDS, REFUND_COMMANDS)
+FLOOD_BYTES: Final = 200_000  # one batch
 FOREIGN: Final = "somebody-elses"
 EVERYONE: Final = (*PRINCIPALS, STRANGER)
 # READ and WRITE bring DESCRIBE with them, ALTER_CONFIGS brings DESCRIBE_CONFIGS.
@@ -336,3 +338,52 @@ def test_rights_are_made_exact_and_printed_for_kafkas_own_tools(
     escrow("topics", "acl", "--principal", "nobody=x", code=2)
     escrow("topics", "acl", "--apply", code=2)  # no terminal to ask at, and no --yes
     assert "0 rights given" in escrow("topics", "acl", "--apply", "--yes").stderr
+
+
+def test_a_partner_who_floods_is_slowed_by_the_broker_and_no_other(broker: SecureLine) -> None:
+    """The quota as `topics acl` prints it, with a smaller number."""
+    printed = [
+        line.partition("--entity-name ")[2].split()
+        for line in commands_of(allowed(broker.admin), {}, "broker:9093")
+        if "--entity-name" in line
+    ]
+    names = {name: setting.partition("=") for name, _, setting in printed}
+    name = user_name("checkout")
+    key, _, rate = names[name]
+    assert int(rate) > FLOOD_BYTES
+    set_quota(broker.admin, name, key, FLOOD_BYTES / 20)
+    try:
+        deadline = time.monotonic() + 60
+        while not throttled(broker.settings("checkout"), STAGE_TOPICS["payments"]):
+            assert time.monotonic() < deadline  # a broker follows the controller a moment later
+        assert not throttled(broker.settings("carriers"), STAGE_TOPICS["shipments"])
+    finally:
+        set_quota(broker.admin, name, key, None)
+
+
+def throttled(settings: Settings, topic: str) -> bool:
+    """Send a flood; whether the broker has told this client to wait."""
+    shown = {"metrics_enabled": True, "compression_type": None, "linger_ms": 200}
+    with closing(make_producer(settings, **shown)) as producer:
+        for _ in range(FLOOD_BYTES // 50_000):
+            producer.send(topic, value=b"x" * 50_000)
+        producer.flush(30)
+        groups = producer.metrics().values()
+        told = [group["throttle-time-max"] for group in groups if "throttle-time-max" in group]
+    assert told
+    return any(milliseconds > 0 for milliseconds in told)
+
+
+def set_quota(settings: Settings, user: str, key: str, value: float | None) -> None:
+    """What `kafka-configs.sh --alter --entity-type users` asks for; None takes it away."""
+    entry = AlterClientQuotasRequest.EntryData
+    asked = entry(
+        entity=[entry.EntityData(entity_type="user", entity_name=user)],
+        ops=[entry.OpData(key=key, value=value or 0.0, remove=value is None)],
+    )
+    with closing(make_admin(settings)) as admin:
+        manager = admin._manager  # it has no method for quotas
+        answer = manager.run(
+            manager.send, AlterClientQuotasRequest(entries=[asked], validate_only=False)
+        )
+    assert [one.error_code for one in answer.entries] == [0], answer
