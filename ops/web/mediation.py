@@ -4,6 +4,7 @@ A ruling is issued as a fact on its topic; whether it holds, the stage decides.
 """
 
 import time
+from contextlib import suppress
 from typing import Any, Final
 
 from starlette.exceptions import HTTPException
@@ -13,14 +14,16 @@ from starlette.routing import Route
 
 from consumers.engine.admin import republish
 from consumers.engine.signing import signed
+from escrow.state import Escrow
 from ops.order_answer import Answer, answer
 from ops.rulings import CannotRule, Outcome, Preview, Ruling, preview, previews, ruling_record
 from ops.web.acting import Act, done, looked_at
 from ops.web.console import console_of
 from ops.web.pages import page
 from ops.web.timeline import timeline
+from schemas.door import Fact
 from schemas.money import EXPONENTS
-from schemas.refund_requests import EvidenceSubmitted
+from schemas.refund_requests import EvidenceSubmitted, RefundRequested
 from storage.attention import rules_now
 from storage.mediation import Dispute, disputes_of
 from storage.reading import Snapshot, snapshot
@@ -63,6 +66,7 @@ def case(request: Request) -> Response:
         rulings: list[Preview] = []
         if found.explanation.status == "IN_MEDIATION":
             rulings = previews(connection, order_id, now)
+    accepted = _accepted(found)
     return page(
         request,
         "case.html",
@@ -70,7 +74,8 @@ def case(request: Request) -> Response:
         answer=found,
         row=found.dossier.row,
         previews=rulings,
-        sides={side: _evidence(found, side) for side in SIDES},
+        asked=_asked(accepted, found.dossier.row),
+        sides={side: _evidence(accepted, side) for side in SIDES},
         entries=timeline(found)[0],
         rules_now=now,
     )
@@ -161,19 +166,30 @@ def _answer(request: Request, connection: Snapshot, order_id: str) -> Answer:
     return found
 
 
-def _evidence(found: Answer, side: str) -> list[dict[str, Any]]:
-    """What this side submitted, the newest last."""
-    pieces = []
+def _accepted(found: Answer) -> list[Fact]:
+    """The facts that were applied: when they came, or when what they waited for was there."""
+    woken = {r.parked_no for r in found.dossier.resolutions if r.outcome == "applied"}
+    facts = []
     for stored in found.dossier.facts:
-        if stored.type != "evidence.submitted" or stored.outcome != "applied":
-            continue
-        try:
-            data = stored.fact().data
-        except (ValueError, LookupError):
-            continue
-        if isinstance(data, EvidenceSubmitted) and data.by == side:
-            pieces.append({**data.model_dump(), "t": stored.t})
-    return pieces
+        if stored.outcome == "applied" or stored.no in woken:
+            with suppress(ValueError, LookupError):  # the explanation has said so
+                facts.append(stored.fact())
+    return facts
+
+
+def _asked(accepted: list[Fact], row: Escrow | None) -> RefundRequested | None:
+    """The open request, as the buyer sent it."""
+    asked = (fact.data for fact in accepted if isinstance(fact.data, RefundRequested))
+    return next((data for data in asked if row and data.request_id == row.request_id), None)
+
+
+def _evidence(accepted: list[Fact], side: str) -> list[dict[str, Any]]:
+    """What this side submitted, the newest last."""
+    return [
+        {**fact.data.model_dump(), "t": fact.t}
+        for fact in sorted(accepted, key=lambda fact: fact.t)
+        if isinstance(fact.data, EvidenceSubmitted) and fact.data.by == side
+    ]
 
 
 def _now(request: Request, connection: Snapshot) -> int:

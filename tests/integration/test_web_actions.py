@@ -198,8 +198,9 @@ def disputed(database_url: str, settings: Settings) -> None:
     admin.apply_topics(settings)
     Filler(database_url).records(
         [
-            said("payment.captured", CASE, 1),
             said("refund.requested", CASE, 2, amount_minor=400, note=EVIL),
+            said("evidence.submitted", CASE, 5, evidence_id="e-0", kind="video"),  # waits
+            said("payment.captured", CASE, 1),
             said("evidence.submitted", CASE, 3, uri="https://example.test/photo"),
             said("payment.captured", "o-early", 4),
             said("refund.requested", "o-early", 11 * DAY, amount_minor=100),
@@ -274,7 +275,9 @@ def test_a_ruling_shows_what_it_pays_and_is_issued_as_a_fact(
     text = text_of(page)
     assert "refund full refunded 10.00 EUR 0.00 EUR" in text
     assert "release released 0.00 EUR 10.00 EUR" in text
+    assert "asked back 4.00 EUR" in text
     assert "photo e-1" in text
+    assert "video e-0" in text
     place = f"/mediation/{CASE}"
     mediator.send(page, f"{place}/look", 400, outcome="refund_partial", amount="1,5")
     mediator.send(page, f"{place}/look", 400, outcome="")
