@@ -17,6 +17,7 @@ from storage.overview import Counted, Figures
 Level = Literal["bad", "warn", "note"]
 OUTBOX_SECONDS_MAX: Final = 10.0
 BLIND_SECONDS_MAX: Final = 10.0
+WHAT_TO_DO: Final = "what to do"
 _ORDER: Final = ("bad", "warn", "note")
 _EVERYWHERE: Final = 8  # stages
 
@@ -59,7 +60,7 @@ def _findings(seen: Seen) -> Iterator[Finding]:
     if seen.figures is not None:
         yield from _of_money(seen.figures)
         for pause in seen.figures.paused:
-            yield Finding("bad", paused_words(pause), "/", "run `escrow send resume`")
+            yield Finding("bad", paused_words(pause), "/runbook#sending-paused", WHAT_TO_DO)
     if seen.look is not None:
         yield from _of_lag(seen.look)
     if seen.counts is not None:
@@ -108,11 +109,16 @@ def _of_counts(counted: Counted) -> Iterator[Finding]:
     rows = counted.rows
     failed = sum(rows.unresolved.values())
     letters = sum(letter.number for letter in rows.dead_letters.values())
-    runbook = "see docs/runbook.md"
     list_failed = "run `escrow commands list --state failed`"
     found: tuple[tuple[int, Level, str, str, str], ...] = (
-        (rows.held_back, "warn", "commands held for a person", "/", runbook),
-        (counted.silent, "warn", "commands without a final answer for too long", "/", runbook),
+        (rows.held_back, "warn", "commands held for a person", "/runbook#held-command", WHAT_TO_DO),
+        (
+            counted.silent,
+            "warn",
+            "commands without a final answer for too long",
+            "/runbook#silent-command",
+            WHAT_TO_DO,
+        ),
         (rows.overdue, "warn", "deadlines passed and undecided", "/lag/deadlines", "look"),
         (letters, "note", "dead letters that wait for a person", "/dead-letters", "look at them"),
         (

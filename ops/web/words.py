@@ -32,6 +32,15 @@ def said(value: object) -> str:
     return plain(value).translate(_TURNS)
 
 
+def typed(value: object) -> Markup:
+    """A sentence of ours or others in which what one types stands between back ticks."""
+    parts = said(value).split("`")
+    if len(parts) % 2 == 0:  # one is left over: then they mean something else
+        return Markup("{}").format(said(value))
+    code = Markup("<code>{}</code>")
+    return Markup().join(code.format(part) if n % 2 else part for n, part in enumerate(parts))
+
+
 def number(value: float | None) -> str:
     """A count with thin groups."""
     return "–" if value is None else f"{value:,.0f}"
@@ -96,6 +105,7 @@ def tone(word: str | None) -> str:
 
 FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "said": said,
+    "typed": typed,
     "number": number,
     "rate": rate,
     "seconds": seconds,

@@ -74,6 +74,8 @@ def pages(window: Visit) -> list[str]:
         "/alarms",
         "/runbook",
         "/reconciliation",
+        "/contract",
+        "/contract/refund.offered",
     ]
 
 
@@ -153,7 +155,7 @@ def test_an_alarm_says_since_when_what_to_do_first_and_where_to_read_on(
     line.stop_program("ticker")
     until(lambda: "No ticker is active" in window.text("#pending"))
     line.start_program("ticker")
-    assert "First: start `escrow ticker`." in window.text("#pending")
+    assert "First: start escrow ticker." in window.text("#pending")
     page.get_by_role("link", name="Runbook: deadlines overdue").first.click()
     page.wait_for_url("**/runbook#deadlines-overdue")
     assert "Is a ticker running?" in window.text()

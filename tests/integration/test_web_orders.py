@@ -170,7 +170,7 @@ def test_a_row_that_is_not_what_its_facts_make_is_doubted(
     client: TestClient, database_url: str
 ) -> None:
     corrupt(database_url, f"UPDATE escrows SET buyer_id = 'mallory' WHERE order_id = '{HELD}'")
-    assert "run `escrow audit`" in client.get(f"/orders/{HELD}").text
+    assert "run <code>escrow audit</code>" in client.get(f"/orders/{HELD}").text
     corrupt(database_url, f"UPDATE facts SET payload = '{{}}' WHERE order_id = '{HELD}'")
     page = client.get(f"/orders/{HELD}")
     assert page.status_code == 200

@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 
 from consumers.engine.config import Settings, WebSettings
 from ops.web.app import create_app
+from ops.web.assets import FOR_EVER
 from ops.web.heat import HEATS
 from ops.web.history import COLUMNS_MAX
 from ops.web.overview import funnel
@@ -88,7 +89,7 @@ def test_a_pause_of_sending_is_the_first_thing_said_and_its_note_is_text() -> No
     pause = Pause("all", "operator", "anna", "<b>a theft?</b>", NOW)
     seen = QUIET._replace(figures=QUIET.figures._replace(paused=(pause,)))
     verdict = judge(seen)
-    assert (verdict.level, verdict.findings[0].action) == ("bad", "run `escrow send resume`")
+    assert (verdict.level, verdict.findings[0].href) == ("bad", "/runbook#sending-paused")
     page = client(seen).get("/").text
     assert "all commands are paused by anna: &lt;b&gt;a theft?" in page
     assert "<b>" not in page
@@ -164,8 +165,26 @@ def test_only_our_own_scripts_and_styles_can_run(path: str) -> None:
     if path.startswith("/static"):
         return
     assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:", answer.text)
-    assert re.findall(r"<script[^>]*>", answer.text) == ['<script src="/static/console.js" defer>']
+    assert re.findall(r"<script[^>?]*", answer.text) == ['<script src="/static/console.js']
     assert not re.search(r"(src|href|action)=\"(https?:)?//", answer.text)
+
+
+def test_a_browser_asks_once_for_what_does_not_change() -> None:
+    """Three requests a page were made anew for each page, and the first paint waited for them."""
+    page = client(QUIET).get("/")
+    assert page.headers["cache-control"] == "no-store"
+    found = re.findall(r'"(/static/[^"]+)"', page.text)
+    assert len(found) == 3
+    for address in found:
+        name, _, digest = address.partition("?")
+        for asked, kept in (
+            (address, FOR_EVER),
+            (name, "no-store"),
+            (f"{name}?0{digest}", "no-store"),
+        ):
+            answer = client(QUIET).get(asked)
+            assert (answer.status_code, answer.headers["cache-control"]) == (200, kept), asked
+    assert client(QUIET).get("/static/../app.py?0").status_code == 404
 
 
 def test_the_console_answers_to_its_own_name_only() -> None:
@@ -178,6 +197,15 @@ def test_the_console_answers_to_its_own_name_only() -> None:
         ("", 421),
     ):
         assert client(QUIET).get("/", headers={"host": host}).status_code == status, host
+
+
+@pytest.mark.parametrize("path", ["/", "/api/orders/o-1"])
+def test_what_a_page_does_not_do_it_says_with_what_it_does(path: str) -> None:
+    """It was once left out what is allowed, which RFC 9110 asks for."""
+    for method in ("TRACE", "PUT", "DELETE"):
+        answer = client(QUIET).request(method, path)
+        assert answer.status_code == 405
+        assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
 
 
 def test_what_is_not_there_is_a_page_and_for_programs_a_value() -> None:
