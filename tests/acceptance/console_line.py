@@ -71,10 +71,10 @@ def the_world(now_ms: int) -> Iterator[Record]:
 
 
 @contextmanager
-def console_line() -> Iterator[Pipeline]:
-    """The line, its console open to a mediator called olga, and the world decided."""
+def console_line(**more: str) -> Iterator[Pipeline]:
+    """The line, its console open to a mediator called olga, and the world decided; `more`: variables for all programs."""
     role = {"ESCROW_WEB__ROLE": "mediator", "ESCROW_WEB__OPERATOR": "olga"}
-    with Pipeline(web=True, metrics=True, views=True, env=role) as pipeline:
+    with Pipeline(web=True, metrics=True, views=True, env=role | more) as pipeline:
         publish(the_world(time.time_ns() // 1_000_000), pipeline.settings)
         pipeline.wait_idle(90)
         yield pipeline
