@@ -2,7 +2,9 @@
 
 Time is simulated: stories of orders in record time, decided by the stages' own batch; what is sent is
 marked as the relay marks it, gateways settle, the ticker's deadlines are decided, old rows of the
-outbox leave after a simulated week. Autovacuum is the only one who cleans up.
+outbox leave after a simulated week, and each month orders of which nothing was heard for sixty days
+are archived. Autovacuum is the only one who cleans up. CPU is told, not speed: a year may be lived
+through in the background.
 """
 
 import argparse
@@ -14,26 +16,31 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import psutil
+
 from consumers.engine.batch import Job, run_batch
 from consumers.engine.records import Chunk
 from escrow.policy import DAY_MS
 from escrow.schedule import deadline_id
+from ops.archive import archive
 from ops.local.postgres import PostgresServer
 from ops.local.traffic import START_MS, Knobs, stories
 from schemas.door import Record
 from schemas.facts import FACT_TYPES, INPUT_TOPICS
 from schemas.order_events import rfc3339
 from storage import relaying, ticking, totals
-from storage.engine import Connection, stage_engine
+from storage.archiving import Told
+from storage.engine import Connection, reading_engine
 from storage.migrate import upgrade
 from storage.outbox import SLICES
 from storage.positions import Position, take_epoch
 from storage.relaying import Unsent
-from storage.rows import fetch
+from storage.rows import execute, fetch
 
 BATCH: Final = 1_000
 LOOKS: Final = 12  # as months
-ORDERS_A_DAY: Final = 300  # so that half a million facts are a year
+DAYS: Final = 365
+FACTS_AN_ORDER: Final = 5.2  # of these stories, answers of gateways and ticks among them
 KEPT_DAYS: Final = 7  # of the outbox
 _SIZES: Final = """
 SELECT relname, pg_total_relation_size(relid), n_live_tup, n_dead_tup,
@@ -47,7 +54,9 @@ class Look(NamedTuple):
 
     day: int
     facts: int
-    batch_ms: float  # since the look before
+    cpu_us: float  # a fact since the look before, ours and the server's, archiving aside
+    archived: int  # bytes of files
+    archive_seconds: float  # that this month's took
     tables: dict[str, tuple[Any, ...]]  # name → bytes, live, dead, updates, of them HOT, vacuums
 
 
@@ -143,69 +152,114 @@ _PURGED: Final = 5_000
 def main() -> None:
     """Live through it, and look twelve times."""
     parser = argparse.ArgumentParser(prog="python -m bench.years", description=__doc__)
-    parser.add_argument("--facts", type=int, default=500_000, help="the world's facts, about")
+    parser.add_argument("--facts", type=int, default=500_000, help="in the whole year, about")
+    parser.add_argument(
+        "--archive-after", type=int, default=60, metavar="DAYS", help="of silence; 0: never"
+    )
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="escrow-years-") as folder:
-        Path(folder).chmod(0o755)
-        server = PostgresServer(Path(folder, "data"), settings={"autovacuum_naptime": "5s"})
+    with tempfile.TemporaryDirectory(prefix="escrow-years-") as place:
+        Path(place).chmod(0o755)
+        files = Path(place, "archive")
+        files.mkdir()
+        server = PostgresServer(Path(place, "data"), settings={"autovacuum_naptime": "5s"})
         server.start()
         try:
-            looks = list(_year(server.database_url, given.facts, given.seed))
+            looks = list(_year(server.database_url, given, files))
         finally:
             server.stop(immediate=True)
     print(_told(looks))
 
 
-def _year(url: str, facts: int, seed: int) -> Iterator[Look]:
+def _year(url: str, given: argparse.Namespace, files: Path) -> Iterator[Look]:
     upgrade(url)
-    engine = stage_engine(url)
-    knobs = Knobs(orders_per_day=ORDERS_A_DAY)
-    stream = stories(seed, facts // 4, knobs=knobs)
+    engine = reading_engine(url)  # no timeouts: in the background it may have to wait for its turn
+    knobs = Knobs(orders_per_day=round(given.facts / DAYS / FACTS_AN_ORDER))
+    stream = stories(given.seed, given.facts // 4, knobs=knobs)
     began = time.monotonic()
     with engine.connect() as connection:
-        year = Year(connection)
+        with connection.begin():
+            for way in ("seqscan", "hashjoin", "mergejoin"):  # as on a stage's connection
+                execute(connection, f"SET enable_{way} = off")
+        year, spent = Year(connection), _cpu_seconds(connection)
         for look in range(1, LOOKS + 1):
-            since, batches = time.monotonic(), 0
-            while year.facts < facts * look // LOOKS:
+            before = year.facts
+            while year.facts < given.facts * look // LOOKS:
                 records = list(islice(stream, BATCH))
                 if not records:
                     break
                 year.lives(records)
-                batches += 1
                 days = max((year.now - START_MS) / DAY_MS, 1.0)
                 year.tidy(KEPT_DAYS * (time.monotonic() - began) / days)
-            batch_ms = (time.monotonic() - since) / max(batches, 1) * 1_000
-            yield _look(connection, year, batch_ms)
+            used = _cpu_seconds(connection) - spent
+            took = _archive(url, files, year.now, given.archive_after)
+            yield _look(connection, year, 1e6 * used / (year.facts - before), files, took)
+            spent = _cpu_seconds(connection)
     engine.dispose()
 
 
-def _look(connection: Connection, year: Year, batch_ms: float) -> Look:
+def _archive(url: str, files: Path, now: int, after_days: int) -> float:
+    """What has been quiet for so long leaves; returns the seconds that it took."""
+    began = time.monotonic()
+    if after_days:
+        told = Told("bench", "a month is over")
+        _, passed_over = archive(url, files, now - after_days * DAY_MS, "20260101", told)
+        assert passed_over == []
+    return time.monotonic() - began
+
+
+def _cpu_seconds(connection: Connection) -> float:
+    """Of this process and of the server's process that works for it."""
+    with connection.begin():
+        ((pid,),) = fetch(connection, "SELECT pg_backend_pid()")
+    return time.process_time() + sum(psutil.Process(pid).cpu_times()[:2])
+
+
+def _look(
+    connection: Connection, year: Year, cpu_us: float, files: Path, archive_seconds: float
+) -> Look:
     with connection.begin():
         tables = {row[0]: tuple(row[1:]) for row in fetch(connection, _SIZES)}
-    look = Look((year.now - START_MS) // DAY_MS, year.facts, batch_ms, tables)
+    archived = sum(path.stat().st_size for path in files.iterdir())
+    day = (year.now - START_MS) // DAY_MS
+    look = Look(day, year.facts, cpu_us, archived, archive_seconds, tables)
     size = sum(table[0] for table in tables.values())
-    text = f"day {look.day}: {look.facts:,} facts, {size / 1e6:,.0f} MB"
-    print(f"{text}, {batch_ms:.0f} ms a batch", flush=True)
+    print(
+        f"day {day}: {look.facts:,} facts, {size / 1e6:,.0f} MB in tables, {archived / 1e6:,.1f} MB"
+        f" in files ({archive_seconds:.0f} s), CPU {cpu_us:.0f} µs a fact",
+        flush=True,
+    )
     return look
 
 
 def _told(looks: list[Look]) -> str:
-    """Kilobytes a table at four looks, and how the last one stands."""
-    shown = [looks[len(looks) * part // 4 - 1] for part in (1, 2, 3, 4)]
+    """Kilobytes a table at six looks, and how the last one stands."""
+    shown = looks[1::2]
     lines = [
         "| table | "
         + " | ".join(f"day {look.day}" for look in shown)
         + " | dead | HOT | vacuums |",
-        "|---|---|---|---|---|---|---|---|",
+        "|---" * (len(shown) + 4) + "|",
     ]
     for name, (size, _, dead, updates, hot, vacuums) in looks[-1].tables.items():
         if size < 100_000 and not updates:
             continue
-        sizes = " | ".join(f"{look.tables[name][0] / 1024:,.0f}" for look in shown)
+        sizes = " | ".join(f"{_bytes(look, name) / 1024:,.0f}" for look in shown)
         ratio = f"{hot / updates:.0%}" if updates else ""
         lines.append(f"| `{name}` | {sizes} | {dead:,} | {ratio} | {vacuums} |")
+    wholes = (sum(table[0] for table in look.tables.values()) for look in shown)
+    lines.append(
+        "| all tables | " + " | ".join(f"{size / 1024:,.0f}" for size in wholes) + " | | | |"
+    )
+    files = " | ".join(f"{look.archived / 1024:,.0f}" for look in shown)
+    lines.append(f"| files of the archive | {files} | | | |")
+    cpu = " | ".join(f"{look.cpu_us:.0f}" for look in shown)
+    lines.append(f"| CPU µs a fact | {cpu} | | | |")
     return "\n".join(lines)
+
+
+def _bytes(look: Look, table: str) -> int:
+    return int(look.tables[table][0])
 
 
 if __name__ == "__main__":

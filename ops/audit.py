@@ -18,6 +18,7 @@ from ops.findings import CHECKS, OPTIONAL, Check, Finding
 from ops.reconcile_run import reconcile_file
 from ops.witness import compare_with_topic
 from storage import checks
+from storage.archived import wrong_archives
 from storage.attention import AGES, Waiting, rules_now, waiting
 from storage.reading import Reader, Snapshot, Snapshots
 
@@ -31,6 +32,7 @@ _WHOLE_TABLES: Final[dict[Check, Callable[[Snapshot], checks.Wrong]]] = {
     "totals": checks.wrong_totals,
     "batches": checks.wrong_batches,
     "guards": checks.wrong_guards,
+    "archive": wrong_archives,
 }
 
 Progress = Callable[[int, int], None]  # orders done, orders in all (0: not known)

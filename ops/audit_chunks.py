@@ -11,9 +11,10 @@ from contextlib import ExitStack, closing, contextmanager
 from multiprocessing import get_context
 from typing import Final, NamedTuple
 
+from ops.audit_archived import archived_apart
 from ops.audit_order import Facts, audit_order
 from ops.findings import Check, Finding
-from ops.redecide import Elsewhere, Unreadable, claimed_elsewhere, payment_ids, read_facts
+from ops.redecide import Unreadable, claimed_elsewhere, payment_ids, read_facts
 from storage.dossiers import Dossier, next_ids, read_range
 from storage.reading import Reader, Snapshots
 
@@ -77,9 +78,11 @@ def judge(take: Snapshots, chunk: Range) -> Part:
             try:
                 readable.append((dossier, read_facts(dossier)))
             except Unreadable as error:
-                found.append(Finding("history", dossier.order_id, str(error)))
+                check: Check = "history" if dossier.lost is None else "archive"
+                found.append(Finding(check, dossier.order_id, str(error)))
         named = {dossier.order_id: payment_ids(facts) for dossier, facts in readable}
-        elsewhere: dict[str, Elsewhere] = claimed_elsewhere(connection, named)[1]
+        owners, elsewhere = claimed_elsewhere(connection, named)
+        found.extend(archived_apart(connection, readable, owners))
     for dossier, facts in readable:
         found.extend(audit_order(dossier, facts, elsewhere))
     return _part(dossiers, found)

@@ -45,9 +45,8 @@ def links(dossier: Dossier) -> list[Link]:
     return sorted(found, key=lambda link: link.no) if dossier.resolutions else found
 
 
-def heads(dossier: Dossier) -> Iterator[tuple[int, bytes]]:
-    """The head after each decision. Raises BrokenChain."""
-    head = b""
+def heads(dossier: Dossier, head: bytes = b"") -> Iterator[tuple[int, bytes]]:
+    """The head after each decision, from the one before the first on. Raises BrokenChain."""
     for link in links(dossier):
         head = link.head(head)
         yield link.no, head

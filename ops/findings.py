@@ -16,6 +16,7 @@ Check = Literal[
     "totals",
     "batches",
     "guards",
+    "archive",
     "witness",
     "gateway_file",
 ]
@@ -33,6 +34,7 @@ CHECKS: Final[dict[Check, str]] = {
     "totals": "the totals that gauges show are the sum of the rows",
     "batches": "each record read has one outcome, and none was skipped",
     "guards": "append-only triggers and constraints are in force",
+    "archive": "each file of archived facts is the one that was written",
     "witness": "each chain is the one whose heads were published",
     "gateway_file": "the gateway's file, commands and postings agree",
 }

@@ -14,7 +14,8 @@ from ops.redecide import claimed_elsewhere, payment_ids, read_facts, redecide
 from schemas.door import Fact, Record, Rejected, decode, seal
 from schemas.payments import PaymentCaptured
 from schemas.reasons import Outcome
-from storage.dossiers import claims, read_order
+from storage.claiming import claims
+from storage.dossiers import read_order
 from storage.facts import Known, identity_of, known_identities
 from storage.reading import Snapshot
 

@@ -24,6 +24,7 @@ from storage.rebuilding import (
     Target,
     carry_over,
     fingerprints,
+    let_go,
     mark_sent,
     stream,
 )
@@ -70,6 +71,7 @@ def rebuild(
             progress(done, total)
         with target.begin_long() as connection:
             carry_over(source, connection)
+            let_go(connection)
         with target.begin_long() as connection:
             made, stored = fingerprints(connection), fingerprints(source)
         differing = [name for name in stored if made[name] != stored[name]]

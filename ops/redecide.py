@@ -11,7 +11,8 @@ from escrow.schedule import ends_deadlines, opened, voided
 from escrow.state import Escrow, Order
 from schemas.door import Fact
 from schemas.payments import PaymentCaptured
-from storage.dossiers import Dossier, StoredFact, claim_seqs, claims
+from storage.claiming import claim_seqs, claims
+from storage.dossiers import Dossier, StoredFact
 from storage.reading import Snapshot
 
 Steps = tuple[Decided | Moved, ...]
@@ -37,6 +38,8 @@ class Unreadable(Exception):
 
 def read_facts(dossier: Dossier) -> list[tuple[StoredFact, Fact]]:
     """The order's facts. Raises Unreadable."""
+    if dossier.lost is not None:
+        raise Unreadable(f"not all facts can be read: {dossier.lost}")
     facts = []
     for stored in dossier.facts:
         try:

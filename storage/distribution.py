@@ -26,6 +26,7 @@ BY_ORDER: Final = (
     "deadlines",
     "silences",
     "promises",
+    "archived_orders",
 )
 BY_THEIR_OWN_KEY: Final = {"identities": "identity", "payments": "payment_id"}
 # The rest stays on the coordinator: short-lived, or a row a stage. `outbox` is read in one order, and
@@ -47,7 +48,7 @@ LOOKS_EVERYWHERE: Final = {
 OPEN: Final = {
     "orders._LOCK": "locks rows of many shards in one statement: to be sent a shard at a time, sorted",
     "relaying._LOCK_ORDERS": "the same, for the relay's share lock",
-    "guards": "triggers on distributed tables: to be made on every shard",
+    "guards": "triggers on distributed tables: to be made on every shard, and let_facts_go with them",
     "fact_seq": "drawn by the coordinator: records of two coordinators would have no order",
 }
 

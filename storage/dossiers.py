@@ -9,6 +9,8 @@ from typing import Any, Final, NamedTuple
 
 from escrow.state import Chargeback, Command, Escrow, Evidence, Offer, Shipment
 from schemas.door import Fact
+from storage import archived
+from storage.archive_files import ArchiveDamaged, History
 from storage.facts import FACT_COLUMNS, fact_from_row
 from storage.reading import Snapshot
 from storage.rows import fetch
@@ -104,7 +106,7 @@ class SilenceRow(NamedTuple):
 
 @dataclass(slots=True)
 class Dossier:
-    """One order's rows, table by table."""
+    """One order's rows, table by table, and with them what has left for files."""
 
     order_id: str
     row: Escrow | None = None
@@ -119,6 +121,10 @@ class Dossier:
     chargebacks: list[Chargeback] = field(default_factory=list)
     deadlines: list[DeadlineRow] = field(default_factory=list)
     silences: list[SilenceRow] = field(default_factory=list)
+    archived: set[int] = field(default_factory=set)  # numbers of facts that only a file has
+    archived_until: int = 0  # decisions up to this one are in files
+    archived_head: bytes = b""  # of the chain, after that one
+    lost: str | None = None  # why not all facts could be read
 
 
 _ONE: Final = "r.order_id = %(order_id)b"
@@ -185,22 +191,14 @@ WHERE sent_at IS NULL AND command_id = ANY(%(command_ids)b::text[])
 _NEXT_IDS: Final = """
 SELECT order_id FROM escrows WHERE order_id > %(after)b ORDER BY order_id LIMIT %(limit)b
 """
-_CLAIMS: Final = """
-SELECT payment_id, order_id FROM payments WHERE payment_id = ANY(%(payment_ids)b::text[])
-"""
-_CLAIM_SEQS: Final = """
-SELECT s.payment_id, min(f.seq)
-FROM unnest(%(payment_ids)b::text[], %(order_ids)b::text[]) AS s(payment_id, order_id)
-JOIN facts f ON f.order_id = s.order_id AND f.type = 'payment.captured' AND f.outcome = 'applied'
-  AND f.payload::jsonb ->> 'payment_id' = s.payment_id
-GROUP BY s.payment_id
-"""
 
 
 def read_order(connection: Snapshot, order_id: str) -> Dossier | None:
-    """One order's dossier; None if no fact of it has come."""
-    found = _load(connection, _ONE, {"order_id": order_id}, with_unsent=True)
-    return found.get(order_id)
+    """One order's dossier; None if no fact of it has come. Raises ArchiveTrouble."""
+    found = _load(connection, _ONE, {"order_id": order_id}, with_unsent=True).get(order_id)
+    if found is not None and found.lost is not None:
+        raise archived.trouble(ArchiveDamaged(found.lost))
+    return found
 
 
 def read_range(connection: Snapshot, after: str, until: str) -> list[Dossier]:
@@ -220,20 +218,6 @@ def read_orders(connection: Snapshot, order_ids: Iterable[str]) -> dict[str, Dos
 def next_ids(connection: Snapshot, after: str, limit: int) -> list[str]:
     """The next order ids after this one, by their bytes: a page of the audit."""
     return [row[0] for row in fetch(connection, _NEXT_IDS, after=after, limit=limit)]
-
-
-def claims(connection: Snapshot, payment_ids: Iterable[str]) -> dict[str, str]:
-    """Which order has used each of these payment ids."""
-    return dict(fetch(connection, _CLAIMS, payment_ids=list(payment_ids)))
-
-
-def claim_seqs(connection: Snapshot, claimed: dict[str, str]) -> dict[str, int]:
-    """The recorded number of the capture by which these orders claimed these payment ids."""
-    if not claimed:
-        return {}
-    order_ids = list(claimed.values())
-    rows = fetch(connection, _CLAIM_SEQS, payment_ids=list(claimed), order_ids=order_ids)
-    return dict(rows)
 
 
 def _load(
@@ -256,6 +240,8 @@ def _load(
     for order_id, no, seq, outcome, code, salt, text, *columns in rows(_FACTS):
         stored = StoredFact(no, seq, outcome, code, salt, text, tuple(columns))
         dossier(order_id).facts.append(stored)
+    for order_id, runs in archived.histories(connection, where, parameters).items():
+        _add_archived(dossier(order_id), runs)
     for name, (sql, kind) in _SIMPLE.items():
         for order_id, *columns in rows(sql):
             getattr(dossier(order_id), name).append(kind(*columns))
@@ -265,6 +251,26 @@ def _load(
     if with_unsent:
         _mark_unsent(connection, found.values())
     return found
+
+
+def _add_archived(dossier: Dossier, runs: list[History] | ArchiveDamaged) -> None:
+    """What is in files, beside what has come since; a fact with a text is in both, and the same."""
+    if isinstance(runs, ArchiveDamaged):
+        dossier.lost = str(runs)
+        return
+    kept = {stored.no: stored for stored in dossier.facts}
+    for run in runs:
+        if run.before != dossier.archived_head or run.from_no != dossier.archived_until + 1:
+            dossier.lost = f"what is archived from decision {run.from_no} on follows nothing"
+        dossier.archived_until, dossier.archived_head = run.until_no, run.head
+        for fact in run.facts:
+            filed = StoredFact(*fact[:4], None, None, fact.columns)
+            here = kept.setdefault(fact.no, filed)
+            if here is filed:
+                dossier.archived.add(fact.no)
+            elif here._replace(salt=None, text=None) != filed:
+                dossier.lost = f"decision {fact.no} differs from its copy in the archive"
+    dossier.facts = [kept[no] for no in sorted(kept)]
 
 
 def _mark_unsent(connection: Snapshot, dossiers: Iterable[Dossier]) -> None:

@@ -3,11 +3,17 @@
 Facts of orders and reports of suppliers share one sequence.
 """
 
+import heapq
+import json
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
+from storage import archived
+from storage.archive_files import ArchivedFact
+from storage.claiming import claims
 from storage.engine import driver
 from storage.reading import Snapshot
+from storage.rows import fetch
 
 ROWS_A_FETCH: Final = 2_000
 
@@ -37,36 +43,65 @@ SELECT seq, NULL, source, id, 'supplier.reported', t, payload, NULL, text, text 
 FROM supplier_reports
 """
 _ALL: Final = f"{_FACTS} UNION ALL {_REPORTS} ORDER BY seq"
-# With it come captures of other orders that used a payment id which this order names too: without
-# them its own capture would be decided otherwise.
-_OF_ORDER: Final = f"""
-WITH named AS (
-  SELECT DISTINCT payload::jsonb ->> 'payment_id' AS payment_id FROM facts
-  WHERE order_id = %(order_id)s AND type = 'payment.captured'),
-elsewhere AS (
-  SELECT p.payment_id, p.order_id FROM payments p JOIN named USING (payment_id)
-  WHERE p.order_id <> %(order_id)s)
-{_FACTS} WHERE f.order_id = %(order_id)s
-UNION ALL
-{_FACTS} JOIN elsewhere e ON e.order_id = f.order_id AND f.type = 'payment.captured'
-  AND f.outcome = 'applied' AND f.payload::jsonb ->> 'payment_id' = e.payment_id
-ORDER BY seq
-"""  # noqa: S608  our own names
+_OF_ORDER: Final = f"{_FACTS} WHERE f.order_id = %(order_id)b"
+_CAPTURES: Final = f"""
+{_FACTS} WHERE f.order_id = ANY(%(order_ids)b::text[]) AND f.type = 'payment.captured'
+  AND f.outcome = 'applied'
+"""
 _COUNT: Final = "SELECT (SELECT count(*) FROM facts) + (SELECT count(*) FROM supplier_reports)"
 
 
 def stream_facts(connection: Snapshot, order_id: str | None = None) -> Iterator[ExportedFact]:
-    """All facts, or one order's with those captures elsewhere that decided any of them."""
-    sql, parameters = (_ALL, None) if order_id is None else (_OF_ORDER, {"order_id": order_id})
-    with driver(connection).cursor("facts_export", binary=True) as cursor:
-        cursor.itersize = ROWS_A_FETCH
-        cursor.execute(sql.encode(), parameters)
-        for row in cursor:
-            yield ExportedFact(*row)
+    """All facts, or one order's with those captures elsewhere that decided any of them.
+
+    Those in files are among them, where they were decided. Raises ArchiveTrouble.
+    """
+    if order_id is not None:
+        return iter(_of_order(connection, order_id))
+    left = map(_exported, archived.facts_by_seq(connection))
+    return heapq.merge(_all_rows(connection), left, key=lambda fact: fact.seq)
 
 
 def count_facts(connection: Snapshot) -> int:
     """How many there are, for a progress bar."""
-    with driver(connection).cursor() as cursor:
-        row = cursor.execute(_COUNT.encode()).fetchone()
-    return 0 if row is None else int(row[0])
+    ((rows,),) = fetch(connection, _COUNT)
+    return int(rows) + archived.count_left(connection)
+
+
+def _all_rows(connection: Snapshot) -> Iterator[ExportedFact]:
+    with driver(connection).cursor("facts_export", binary=True) as cursor:
+        cursor.itersize = ROWS_A_FETCH
+        cursor.execute(_ALL.encode())
+        for row in cursor:
+            yield ExportedFact(*row)
+
+
+def _of_order(connection: Snapshot, order_id: str) -> list[ExportedFact]:
+    """With it come captures of other orders that used a payment id which this order names too.
+
+    Without them its own capture would be decided otherwise.
+    """
+    own = [ExportedFact(*row) for row in fetch(connection, _OF_ORDER, order_id=order_id)]
+    own += map(_exported, archived.facts_of(connection, [order_id]))
+    named = {_payment(fact) for fact in own if fact.type == "payment.captured"}
+    others = {other for other in claims(connection, named).values() if other != order_id}
+    rows = fetch(connection, _CAPTURES, order_ids=list(others)) if others else []
+    elsewhere = [ExportedFact(*row) for row in rows]
+    elsewhere += [
+        _exported(fact)
+        for fact in (archived.facts_of(connection, others) if others else ())
+        if fact.type == "payment.captured" and fact.outcome == "applied"
+    ]
+    own += [fact for fact in elsewhere if _payment(fact) in named]
+    return sorted(own, key=lambda fact: fact.seq)
+
+
+def _payment(fact: ExportedFact) -> str:
+    return str(json.loads(fact.payload)["payment_id"])
+
+
+def _exported(fact: ArchivedFact) -> ExportedFact:
+    order_id, source, id_, type_name, t, _, _, payload, _, attributes = fact.columns
+    return ExportedFact(
+        fact.seq, order_id, source, id_, type_name, t, payload, attributes, None, False
+    )

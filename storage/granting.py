@@ -104,6 +104,9 @@ def _given(role: Role, database: str) -> Iterator[str]:
         yield f"GRANT {', '.join(privileges)} ON {table} TO {role.name}"
     if role.draws_numbers:
         yield f"GRANT USAGE ON SEQUENCE fact_seq TO {role.name}"
+    yield f"REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public FROM {role.name}"
+    for function in role.calls:
+        yield f"GRANT EXECUTE ON FUNCTION {function} TO {role.name}"
 
 
 def _policies(connection: Connection) -> Iterator[str]:

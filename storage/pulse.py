@@ -63,7 +63,8 @@ SELECT count(*) FROM deadlines
 WHERE due_at <= (SELECT coalesce(max(t_max), -1) FROM consumer_positions)
 """
 _COUNTS: Final = """
-SELECT (SELECT count(*) FROM facts) + (SELECT count(*) FROM supplier_reports),
+SELECT (SELECT count(*) FROM facts) + (SELECT count(*) FROM supplier_reports)
+    + (SELECT coalesce(sum(facts), 0)::bigint FROM archived_counts),
   (SELECT count(*) FROM commands),
   (SELECT count(*) FROM commands WHERE state IN ('SETTLED', 'FAILED', 'RETURNED')),
   (SELECT count(*) FROM dead_letters)

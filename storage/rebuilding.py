@@ -4,6 +4,7 @@ What was read where, and what operators did, follows from no fact: it is carried
 Nothing that is written here is ever sent.
 """
 
+import heapq
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
@@ -13,12 +14,15 @@ from sqlalchemy import Connection, Table
 from sqlalchemy.exc import SQLAlchemyError
 
 from schemas.door import Fact, fact_digest
-from storage import migrate, totals
+from storage import archived, migrate, totals
 from storage.engine import driver, reading_engine, stage_engine
 from storage.facts import FACT_COLUMNS, Known, fact_from_row
 from storage.reading import DatabaseTrouble, Snapshot, explain_trouble
 from storage.rows import column_names, execute, fetch
 from storage.tables import (
+    archived_counts,
+    archived_orders,
+    archives,
     batches,
     chargebacks,
     command_holds,
@@ -44,6 +48,7 @@ from storage.tables import (
     postings,
     promises,
     resolutions,
+    restorals,
     sending_grants,
     sending_holds,
     sending_pauses,
@@ -67,12 +72,19 @@ CARRIED_OVER: Final = (
     sending_holds,
     sending_grants,
     erasures,
+    archives,
+    archived_orders,
+    archived_counts,
+    restorals,
 )
 _NUMBERED: Final = {
     "position_moves": "move_no",
     "dead_letter_actions": "action_no",
     "lineages": "life",
     "erasures": "erasure_no",
+    "archives": "archive_no",
+    "archived_counts": "count_no",
+    "restorals": "restoral_no",
 }
 # Tables that facts make, without what only the ticker knows: whom it has told, and asked.
 _TICKER: Final = frozenset({"ticks", "ticked_at"})
@@ -124,15 +136,29 @@ class Stored(NamedTuple):
 
 
 def stream(connection: Snapshot) -> Iterator[Stored]:
-    """All facts and reports in their recorded order. Raises ValueError or LookupError."""
+    """All facts and reports in their recorded order, those in files among them.
+
+    Raises ValueError, LookupError or ArchiveTrouble.
+    """
+    left = ((fact.seq, None, None, *fact.columns) for fact in archived.facts_by_seq(connection))
+    for _, salt, text, *columns in heapq.merge(_rows(connection), left, key=lambda row: row[0]):
+        fact = fact_from_row(columns)
+        digest = fact_digest(fact.type, fact.payload)[:16]
+        known = Known(digest, salt, fact.text_digest)
+        yield Stored(fact._replace(text=text, salt=salt), known)
+
+
+def _rows(connection: Snapshot) -> Iterator[tuple[Any, ...]]:
     with driver(connection).cursor("rebuild", binary=True) as cursor:
         cursor.itersize = ROWS_A_FETCH
         cursor.execute(_STREAM.encode())
-        for _, salt, text, *columns in cursor:
-            fact = fact_from_row(columns)
-            digest = fact_digest(fact.type, fact.payload)[:16]
-            known = Known(digest, salt, fact.text_digest)
-            yield Stored(fact._replace(text=text, salt=salt), known)
+        yield from cursor
+
+
+def let_go(target: Connection) -> None:
+    """What is in files is not in the table: the copy stands on the same archive."""
+    for archive in archived.archives(target):
+        fetch(target, "SELECT let_facts_go(%(no)b)", no=archive.no)
 
 
 def filled(connection: Connection) -> list[str]:

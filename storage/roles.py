@@ -22,6 +22,7 @@ class Role(NamedTuple):
     purpose: str
     cells: Cells
     draws_numbers: bool = False  # from the one sequence of all facts
+    calls: tuple[str, ...] = ()  # functions that do what no cell allows
 
     @property
     def name(self) -> str:
@@ -168,6 +169,20 @@ _FORGETTING: Final[Cells] = {
     "dead_letters": ("SELECT (key, value)", "UPDATE (value, cut)"),
     "erasures": ("INSERT",),
 }
+# Copies what is decided into files and notes where it is; facts leave by the owner's function alone.
+_ARCHIVING: Final[Cells] = {
+    **dict.fromkeys(
+        ("escrows", "resolutions", "parked", "postings", "commands", "command_holds"), ("SELECT",)
+    ),
+    **dict.fromkeys(("shipments", "offers", "evidence", "chargebacks"), ("SELECT",)),
+    **dict.fromkeys(("deadlines", "silences", "policies", "consumer_positions"), ("SELECT",)),
+    "fact_texts": ("SELECT",),
+    "facts": ("SELECT", "INSERT"),
+    "archives": ("SELECT", "INSERT", "UPDATE (folder)"),
+    "archived_orders": ("SELECT", "INSERT", "DELETE"),
+    "archived_counts": ("SELECT", "INSERT"),
+    "restorals": ("SELECT", "INSERT"),
+}
 _LOOKING: Final[Cells] = dict.fromkeys((*metadata.tables, "alembic_version"), ("SELECT",))
 _CONSOLE: Final[Cells] = {**_LOOKING, "dead_letter_actions": ("SELECT", "INSERT")}
 _OPERATING: Final[Cells] = {
@@ -206,6 +221,12 @@ ROLES: Final = (
     Role("console", "The pages; writes down what a person does about a letter.", _CONSOLE),
     Role("operator", "The command line of who acts: the console's, and positions.", _OPERATING),
     Role("privacy", "The command line of who erases a buyer's words.", _FORGETTING),
+    Role(
+        "archivist",
+        "The command line of who archives facts, and brings them back.",
+        _ARCHIVING,
+        calls=("let_facts_go(bigint)",),
+    ),
     Role("auditor", "Reads everything and writes nothing.", _LOOKING),
 )
 POLICIES: Final = (

@@ -183,6 +183,7 @@ facts: Final = Table(
     Column("outcome", Text, nullable=False),
     Column("code", Text),
     _one_of("outcome", OUTCOMES[:3], "outcome"),
+    postgresql_with=_SOON,  # rows leave it for the archive, a month's at a time
 )
 
 # Notes and rationales, which can be forgotten: the chain knows their salted digest only.
@@ -670,7 +671,65 @@ erasures: Final = Table(
     Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
-# History: a trigger refuses UPDATE and DELETE on these.
+# Files of facts that have left the table `facts`, and how each is known to be the one that was
+# written. The folder changes where files are moved; nothing else does.
+archives: Final = Table(
+    "archives",
+    metadata,
+    Column("archive_no", BigInteger, Identity(always=True), primary_key=True),
+    Column("folder", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("manifest_sha256", LargeBinary, nullable=False),
+    Column("orders", Integer, nullable=False),
+    Column("facts", Integer, nullable=False),  # in the file; those with a text stay here as well
+    Column("bytes", BigInteger, nullable=False),
+    Column("t_min", BigInteger, nullable=False),  # times of its facts, ms
+    Column("t_max", BigInteger, nullable=False),
+    Column("operator_id", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    UniqueConstraint("name"),
+)
+
+# Which decisions of an order are in which file; the row goes when the order is restored.
+archived_orders: Final = Table(
+    "archived_orders",
+    metadata,
+    _id("order_id", primary_key=True),
+    Column("from_no", Integer, primary_key=True),
+    Column("until_no", Integer, nullable=False),
+    Column("archive_no", BigInteger, nullable=False),
+    CheckConstraint("from_no BETWEEN 1 AND until_no", name="a_run_of_decisions"),
+    Index("ix_archived_orders_archive_no", "archive_no"),
+)
+
+# How many facts of which kind have left, and (negative) come back, so that every record read is
+# accounted for without opening a file; append-only.
+archived_counts: Final = Table(
+    "archived_counts",
+    metadata,
+    Column("count_no", BigInteger, Identity(always=True), primary_key=True),
+    Column("archive_no", BigInteger, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("facts", Integer, nullable=False),
+)
+
+# Orders whose facts were brought back from files, by whom and why; append-only.
+restorals: Final = Table(
+    "restorals",
+    metadata,
+    Column("restoral_no", BigInteger, Identity(always=True), primary_key=True),
+    _id("order_id"),
+    Column("archive_no", BigInteger, nullable=False),
+    Column("operator_id", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+# History: a trigger refuses UPDATE and DELETE on these. Facts leave by the function of the archive
+# alone, which lets go what `archived_orders` names.
 APPEND_ONLY: Final = (
     facts,
     resolutions,
@@ -682,4 +741,6 @@ APPEND_ONLY: Final = (
     lineages,
     instructions,
     erasures,
+    archived_counts,
+    restorals,
 )

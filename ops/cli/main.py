@@ -3,6 +3,7 @@
 import typer
 
 from ops.cli import (
+    archive,
     audit,
     bench,
     commands,
@@ -68,6 +69,7 @@ app.add_typer(dlq.app, name="dlq", rich_help_panel=ACT)
 app.add_typer(commands.app, name="commands", rich_help_panel=ACT)
 app.add_typer(send.app, name="send", rich_help_panel=ACT)
 app.command(rich_help_panel=ACT)(forget.forget)
+app.add_typer(archive.app, name="archive", rich_help_panel=ACT)
 app.add_typer(positions.app, name="positions", rich_help_panel=ACT)
 app.add_typer(ruling.app, name="ruling", rich_help_panel=ACT)
 app.add_typer(conformance.app, name="conformance", rich_help_panel=LOOK)

@@ -176,6 +176,20 @@ CORRUPTIONS: Final[dict[str, tuple[str, set[Check]]]] = {
         WHERE topic = 'escrow.payments.v1'""",
         {"batches"},
     ),
+    "an_archive_that_is_not_there": (
+        """INSERT INTO archives (folder, name, manifest_sha256, orders, facts, bytes, t_min, t_max,
+          operator_id, reason) VALUES ('nowhere', 'facts-1', '', 1, 1, 1, 1, 1, 'o', 'r')""",
+        {"archive"},
+    ),
+    "an_order_that_no_file_has": (
+        f"INSERT INTO archived_orders VALUES ('{RELEASED}', 1, 6, 1)",
+        {"archive"},
+    ),
+    "a_fact_counted_that_never_left": (
+        """INSERT INTO archived_counts (archive_no, type, partition, outcome, facts)
+        VALUES (1, 'payment.captured', 0, 'applied', 1)""",
+        {"identities", "payments", "batches"},
+    ),
     "a_trigger_off": ("ALTER TABLE facts DISABLE TRIGGER append_only", {"guards"}),
     "a_constraint_gone": (
         "ALTER TABLE escrows DROP CONSTRAINT ck_escrows_money_adds_up",

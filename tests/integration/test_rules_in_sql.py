@@ -155,6 +155,7 @@ LIES: Final = [
     *lies("sending_pauses", "scope", {"scope": "everything"}),
     *lies("sending_pauses", "why", {"why": "caprice"}),
     *lies("sending_holds", "why", {"why": "breaker"}),
+    *lies("archived_orders", "a_run_of_decisions", {"from_no": 0}, {"from_no": 3}),
     *lies("consumer_positions", "offset_not_negative", {"next_offset": -1}),
     *lies(
         "batches",
@@ -170,6 +171,7 @@ SECONDS: Final = [
     Lie("commands", "uq_commands_settlement", {"command_id": "c2", "decision_no": 2}),
     Lie("evidence", "uq_evidence_order_id_by_sha256", {"evidence_id": "e2", "late": True}),
     Lie("payments", "pk_payments", {"order_id": "another"}),
+    Lie("archives", "uq_archives_name", {"archive_no": 2}),
     Lie("identities", "pk_identities", {"digest": b"other"}),
     *(Lie(table, f"pk_{table}", {}) for table in TRUE),
 ]

@@ -36,7 +36,7 @@ def pods(kinds: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def test_every_process_with_rights_of_its_own_is_a_deployment(kinds: dict[str, Any]) -> None:
-    people = {"console", "operator", "auditor", "privacy"}
+    people = {"console", "operator", "auditor", "privacy", "archivist"}
     assert set(pods(kinds)) == {role.process for role in ROLES} - people
     for stage in STAGES:
         assert pods(kinds)[stage]["containers"][0]["args"] == ["consume", stage]
