@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras --quiet \
 	--custom-compile-command 'make lock'
 
-.PHONY: install demo up test test-unit debian coverage mutation lint format clean lock chaos chaos-quick chaos-report attack bench screenshots contract examples test-secure sbom recovery drills
+.PHONY: install demo up test test-unit debian coverage mutation lint format clean lock chaos chaos-quick chaos-report attack bench screenshots contract examples test-secure sbom recovery drills upgrade
 .DEFAULT_GOAL := install
 
 install: .venv/.dev
@@ -86,6 +86,10 @@ recovery: install
 # section says, and is gone.
 drills: install debian
 	$(BIN)/python -m pytest -q -n 0 tests/acceptance/drills.py $(ARGS)
+
+# Half a minute: the release before and this one, on the newer schema, in turns. Needs the history of the repository.
+upgrade: install
+	$(BIN)/python -m pytest -q -n 0 tests/integration/upgrade.py $(ARGS)
 
 chaos-quick: install
 	@$(BIN)/python -m tests.chaos quick $(ARGS)
