@@ -28,7 +28,7 @@ from storage.dossiers import Dossier, Resolution, StoredFact, read_orders
 from storage.reading import DatabaseTrouble, Reader, Snapshots
 
 ORDERS_A_CHUNK: Final = 500
-FACTS_A_FILE: Final = 100_000
+FACTS_A_FILE: Final = 50_000  # held in memory while their file is made
 Step = Literal["written", "proved", "noted", "gone"]
 Wrong = list[tuple[str, str]]  # a file, or an order in it; what
 

@@ -678,7 +678,9 @@ archives: Final = Table(
     metadata,
     Column("archive_no", BigInteger, Identity(always=True), primary_key=True),
     Column("folder", Text, nullable=False),
-    Column("name", Text, nullable=False),
+    Column(
+        "name", Text, nullable=False
+    ),  # of the content: restored and archived again, it is the same
     Column("manifest_sha256", LargeBinary, nullable=False),
     Column("orders", Integer, nullable=False),
     Column("facts", Integer, nullable=False),  # in the file; those with a text stay here as well
@@ -688,7 +690,6 @@ archives: Final = Table(
     Column("operator_id", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    UniqueConstraint("name"),
 )
 
 # Which decisions of an order are in which file; the row goes when the order is restored.

@@ -192,7 +192,7 @@ def _say(gone: "Gone", passed_over: "Wrong", *, json: bool) -> None:
         terminal.print_json(gone._asdict() | {"passed_over": passed_over})
     elif gone.files:
         typer.echo(
-            f"{gone.facts:,} facts of {gone.orders:,} orders are in {gone.files} files"
+            f"{gone.facts:,} facts of {gone.orders:,} orders are in new files, {gone.files} in all"
             f" ({gone.size_bytes / 1_000:,.0f} KB); {gone.left:,} rows have left"
         )
     for order_id, why in passed_over:

@@ -171,7 +171,6 @@ SECONDS: Final = [
     Lie("commands", "uq_commands_settlement", {"command_id": "c2", "decision_no": 2}),
     Lie("evidence", "uq_evidence_order_id_by_sha256", {"evidence_id": "e2", "late": True}),
     Lie("payments", "pk_payments", {"order_id": "another"}),
-    Lie("archives", "uq_archives_name", {"archive_no": 2}),
     Lie("identities", "pk_identities", {"digest": b"other"}),
     *(Lie(table, f"pk_{table}", {}) for table in TRUE),
 ]

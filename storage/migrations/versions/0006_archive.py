@@ -66,7 +66,6 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), nullable=False),
         _at(),
         sa.PrimaryKeyConstraint("archive_no", name=op.f("pk_archives")),
-        sa.UniqueConstraint("name", name=op.f("uq_archives_name")),
     )
     op.create_table(
         "archived_orders",
