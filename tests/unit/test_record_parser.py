@@ -3,12 +3,16 @@
 import struct
 from collections.abc import Iterator
 from hashlib import sha256
+from types import SimpleNamespace
 from typing import Any
 
 import lz4.frame
 import pytest
+from crc32c import crc32c
 from hypothesis import given
 from hypothesis import strategies as st
+from kafka import IsolationLevel, TopicPartition
+from kafka.consumer.fetcher import Fetcher
 from kafka.errors import CorruptRecordError
 from kafka.record import MemoryRecords
 from kafka.record.memory_records import MemoryRecordsBuilder
@@ -113,6 +117,78 @@ def test_times_add_up_as_the_broker_adds_them() -> None:
 def test_what_is_no_record_is_corrupt_and_nothing_else(broken: bytes) -> None:
     with pytest.raises(CorruptRecordError):
         read_by_us(batch([broken], codec=NONE, count=1))
+
+
+def in_log(offset: int, made: bytes, *, of: int = -1, marker: bool = False, gap: int = 0) -> bytes:
+    """The batch as the log has it: at an offset, in the transaction of a producer, compacted at its end."""
+    placed = bytearray(made)
+    (flags, last) = struct.unpack_from(">hi", placed, 21)
+    flags |= (0x10 if of >= 0 else 0) | (0x20 if marker else 0)
+    struct.pack_into(">hi", placed, 21, flags, last + gap)
+    struct.pack_into(">q", placed, 43, of)
+    struct.pack_into(">q", placed, 0, offset)
+    struct.pack_into(">I", placed, 17, crc32c(bytes(placed[21:])))
+    return bytes(placed)
+
+
+def marker(offset: int, *, of: int, commits: bool) -> bytes:
+    key = struct.pack(">hh", 0, 1 if commits else 0)
+    return in_log(offset, batch([record(key=key)], codec=NONE), of=of, marker=True)
+
+
+LOG = b"".join(
+    (
+        in_log(
+            0, batch([record(0, headers=[(b"n", b"1")]), record(1), record(2, timestamp_delta=9)])
+        ),
+        in_log(3, batch([record(0), record(1)], codec=NONE), of=7),  # to be aborted
+        in_log(5, batch([record(0)]), of=8),  # to be committed
+        marker(6, of=7, commits=False),
+        in_log(7, batch([record(0), record(2)]), of=7, gap=2),  # of the next transaction
+        marker(12, of=8, commits=True),
+        marker(13, of=7, commits=True),
+        in_log(14, batch([record(0)]), gap=3),
+    )
+)
+
+
+def fetched(isolation: IsolationLevel, begin: int, at_once: int, log: bytes = LOG) -> list[Any]:
+    """What is taken in portions, and where the client then stands after each."""
+    where = TopicPartition("t", 0)
+    aborted = [SimpleNamespace(first_offset=3, producer_id=7)]
+    part = Fetcher.PartitionRecords(
+        begin, where, MemoryRecords(log), isolation_level=isolation, aborted_transactions=aborted
+    )
+    seen: list[Any] = []
+    while part:
+        taken = part.take(at_once)
+        seen.append(([tuple(r)[:9] for r in taken], part.next_fetch_offset))
+    return seen
+
+
+@pytest.mark.parametrize("isolation", list(IsolationLevel))
+@pytest.mark.parametrize("begin", [0, 1, 4, 6, 14])
+@pytest.mark.parametrize("at_once", [1, 2, 100])
+def test_a_log_is_taken_as_the_client_takes_it(
+    isolation: IsolationLevel, begin: int, at_once: int
+) -> None:
+    record_parser.uninstall()
+    theirs = fetched(isolation, begin, at_once)
+    record_parser.install()
+    ours = fetched(isolation, begin, at_once)
+    assert ours == theirs
+
+
+def test_of_a_log_with_a_wrong_checksum_what_stands_before_it_is_taken() -> None:
+    record_parser.install()
+    good, bad = batch([record(0)]), in_log(1, batch([record(0)]))
+    part = Fetcher.PartitionRecords(
+        0, TopicPartition("t", 0), MemoryRecords(good + bad[:-1] + bytes([bad[-1] ^ 1]))
+    )
+    assert [r.offset for r in part.take(10)] == [0]
+    assert part.next_fetch_offset == 1
+    with pytest.raises(CorruptRecordError, match="checksum"):
+        part.take(10)
 
 
 @given(
