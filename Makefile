@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras --quiet \
 	--custom-compile-command 'make lock'
 
-.PHONY: install demo up test test-unit debian coverage mutation lint format clean lock chaos chaos-quick chaos-report attack bench screenshots contract examples test-secure sbom recovery drills upgrade
+.PHONY: install demo up test test-unit debian coverage mutation lint format clean lock chaos chaos-quick chaos-report attack bench screenshots contract examples test-secure sbom recovery drills runbook upgrade
 .DEFAULT_GOAL := install
 
 install: .venv/.dev
@@ -90,6 +90,10 @@ drills: install debian
 # Half a minute: the release before and this one, on the newer schema, in turns. Needs the history of the repository.
 upgrade: install
 	$(BIN)/python -m pytest -q -n 0 tests/integration/upgrade.py $(ARGS)
+
+# Ten minutes: docs/runbook.md on a real line, each trouble made, and its commands typed as they stand there.
+runbook: install
+	$(BIN)/python -m pytest -q -n 0 tests/acceptance/runbook_typed.py $(ARGS)
 
 chaos-quick: install
 	@$(BIN)/python -m tests.chaos quick $(ARGS)
