@@ -67,7 +67,8 @@ PACKAGES: Final = {
             "pydantic",
             "hypothesis",
             "sqlalchemy",
-            "ops.local.stack",
+            "kafka",
+            "psycopg",
             "schemas.door",
             "schemas.order_events",
         ),
@@ -88,7 +89,7 @@ PACKAGES: Final = {
             "test_schemas.py",
             "test_trust.py",
         ),
-        ("pydantic", "hypothesis", "sqlalchemy", "ops.local.stack"),
+        ("pydantic", "hypothesis", "sqlalchemy", "kafka", "psycopg"),
         files=(
             "schemas/cards.py",
             "schemas/door.py",

@@ -2,6 +2,8 @@
 
 import ast
 import json
+import subprocess
+import sys
 from functools import cache
 
 import pytest
@@ -130,6 +132,21 @@ def test_what_is_listed_as_equal_is_a_mutant_of_the_code_as_it_is() -> None:
     listed = json.loads(report.EQUAL.read_text())
     assert all(len(entry["because"]) > 20 for entry in listed)
     assert sum(len(entry["mutants"]) for entry in listed) == len(report.equal_ones())
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_what_is_imported_for_all_children_imports_nothing_of_the_package(name: str) -> None:
+    """A mutant that is planted while modules are imported would come too late, and break its run."""
+    script = f"""
+import importlib, sys
+for name in {PACKAGES[name].imported_before}:
+    importlib.import_module(name)
+print([name for name in sys.modules if name.partition(".")[0] == {name!r}])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=True, cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.stdout == "[]\n"
 
 
 def test_the_page_shows_what_was_booked_and_it_is_enough() -> None:
