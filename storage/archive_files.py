@@ -17,6 +17,7 @@ from typing import IO, Any, Final, NamedTuple
 
 FORMAT: Final = "escrow-archive/1"
 ORDERS_A_FRAME: Final = 100
+_BEGINS: Final = b'{"order_id":"'
 _FACT: Final = (
     "source",
     "id",
@@ -200,8 +201,7 @@ class ArchiveFile:
         if sha256(packed).hexdigest() != frame.sha256:
             orders = f"the orders from {frame.first} to {frame.last}"
             raise ArchiveDamaged(f"{self._path} is not what was written, at {orders}")
-        lines = gzip.decompress(packed).splitlines()
-        return {json.loads(line)["order_id"]: line for line in lines}
+        return {_order_id(line): line for line in gzip.decompress(packed).splitlines()}
 
     def _read(self, line: bytes) -> History:
         try:
@@ -212,7 +212,7 @@ class ArchiveFile:
 
 @lru_cache(maxsize=256)
 def opened(folder: Path, name: str, digest: bytes) -> ArchiveFile:
-    """The file of this manifest, kept open in the sense that its last frame is. Raises ArchiveDamaged."""
+    """The file of this manifest; its last frame stays at hand. Raises ArchiveDamaged."""
     return ArchiveFile(folder, read_manifest(folder, name, digest))
 
 
@@ -243,6 +243,13 @@ def history_of(line: bytes) -> History:
         tuple(_fact_of(order_id, fact) for fact in said["facts"]),
         tuple((no, parked_no, out, code) for no, parked_no, out, code in said["resolutions"]),
     )
+
+
+def _order_id(line: bytes) -> str:
+    """Without reading the rest: it comes first, and an order id needs no escape (RULES 2)."""
+    begins = len(_BEGINS)
+    assert line[:begins] == _BEGINS, "the digest is right, and the line is none of ours"
+    return line[begins : line.index(b'"', begins)].decode("ascii")
 
 
 def _fact_as_json(fact: ArchivedFact) -> dict[str, Any]:
