@@ -50,6 +50,9 @@ ORDER BY p.order_id, p.decision_no
 _PAYMENTS: Final = """
 SELECT payment_id, order_id FROM payments WHERE payment_id = ANY(%(payment_ids)b::text[])
 """
+_WITH_ESCROW: Final = """
+SELECT count(*) FROM escrows WHERE order_id = ANY(%(order_ids)b::text[]) AND status IS NOT NULL
+"""
 
 
 def _named_sql(table: str, key: str, fields: Sequence[str]) -> str:
@@ -122,6 +125,11 @@ def load_named(connection: Connection, orders: dict[str, Order], facts: Iterable
             facts.append(fact)
     _load_children(connection, orders, facts)
     _load_parcels(connection, orders, facts)
+
+
+def count_escrows(connection: Connection, order_ids: Sequence[str]) -> int:
+    """How many of these orders have an escrow, that is, a capture; without a lock, for a look."""
+    return int(fetch(connection, _WITH_ESCROW, order_ids=order_ids)[0][0])
 
 
 def load_payments(connection: Connection, payment_ids: Collection[str]) -> dict[str, str]:

@@ -18,7 +18,7 @@ from consumers.engine.assignment import Noted, Unread, adopt, is_new, let_flow, 
 from consumers.engine.batch import Job
 from consumers.engine.config import Settings
 from consumers.engine.crash import crash_point
-from consumers.engine.giving_way import give_way
+from consumers.engine.giving_way import GivingWay
 from consumers.engine.health import HEALTH
 from consumers.engine.kafka_clients import cluster_id_of, make_consumer
 from consumers.engine.pace import Pace
@@ -141,6 +141,7 @@ class _Session:
             self._settings.sending.operator_controls,
         )
         processor = Processor(connection, job, self._positions, self._before_retry)
+        giving_way = GivingWay(self._stage.name, self._stop)
         size = self._settings.batch
         while not self._stop.is_set():
             trusting.look_again()
@@ -152,14 +153,14 @@ class _Session:
             owned = len(self._positions)
             chunk = self._chunk(records, changed)
             if chunk.ends:
+                giving_way.before(connection, chunk.records)
                 crash_point("worker.deciding")
                 began = time.monotonic()
                 endings = processor.process(chunk)
                 crash_point("worker.decided")
                 self._moved_at = time.monotonic()
                 self._pace.took(len(chunk.records), self._moved_at - began)
-                if give_way(connection, endings, self._stop):
-                    self._pace.slow_down()
+                giving_way.after(endings)
             if len(self._positions) < owned:
                 raise Rejoin("another worker has taken partitions over")
             self._commit()

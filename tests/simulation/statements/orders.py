@@ -45,6 +45,13 @@ def _lock_orders(server: Server, tx: Tx, sql: str, p: dict[str, Any]) -> Answer:
     return rows_of(found)
 
 
+@answers(orders._WITH_ESCROW)
+def _with_escrow(server: Server, tx: Tx, _sql: str, p: dict[str, Any]) -> Answer:
+    rows = server.seen(tx, "escrows")
+    there = (rows.get((id_,), _NEW_ORDER) for id_ in p["order_ids"])
+    return rows_of([(sum(row["status"] is not None for row in there),)])
+
+
 @answers(orders._WAITING)
 def _waiting(server: Server, tx: Tx, _sql: str, p: dict[str, Any]) -> Answer:
     limits = dict(zip(p["order_ids"], p["expired_at"], strict=True))
