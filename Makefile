@@ -34,9 +34,9 @@ demo: .venv/.runtime
 up: .venv/.runtime
 	@$(BIN)/escrow up $(ARGS)
 
-# One pytest run: tests/conftest.py puts unit first, acceptance next, integration last, and shares them out to two
-# workers, each with servers of its own; JOBS=0 runs all in one process.
-PARALLEL = -n $(or $(JOBS),2)
+# One pytest run: tests/conftest.py puts unit first, acceptance next, integration last, and shares them out to three
+# workers, each with servers of its own: two would leave a seventh of two cores idle. JOBS=0 runs all in one process.
+PARALLEL = -n $(or $(JOBS),3)
 test: install
 	@$(MAKE) -j2 lint coverage $(if $(filter true,$(CI)),debian)
 	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
