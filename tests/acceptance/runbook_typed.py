@@ -491,7 +491,7 @@ def test_programs_that_are_gone(person: Person) -> None:
     line = person.line
     for name in ("relay", "ticker", "metrics"):
         line.pipeline.stop_program(name)
-    held(line, 1)
+    paid(line, 1)
     person.types("outbox growing", "escrow doctor", code=None)
     person.starts("outbox growing", "escrow relay", "relay")
     person.starts("deadlines overdue", "escrow ticker", "ticker")
