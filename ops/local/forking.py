@@ -112,6 +112,7 @@ class _Server:
             with suppress(OSError):
                 self._channel.shutdown(socket.SHUT_WR)
             self._process.wait()
+            self._channel.close()
 
 
 _lock: Final = threading.Lock()

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,3 +83,16 @@ def test_its_server_does_not_die_alone_and_the_next_program_has_another(
 @pytest.mark.parametrize("variable", ["LD_PRELOAD", "PYTHONDEVMODE"])
 def test_what_is_read_at_the_start_of_a_process_needs_a_start(variable: str) -> None:
     assert not forking.can_fork({"ESCROW_WEB__PORT": "1", variable: ""})
+
+
+def test_who_forks_leaves_nothing_open_at_its_end(tmp_path: Path) -> None:
+    code = f"""
+from pathlib import Path
+from ops.local.child import Child
+child = Child("one", {escrow("gateway")!r}, log_path=Path({str(tmp_path / "log")!r}), forked=True)
+child.start()
+print(child.wait(60))
+"""
+    command = [sys.executable, "-X", "dev", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)
+    assert (done.stdout, done.stderr) == ("2\n", "")
