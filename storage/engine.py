@@ -14,7 +14,7 @@ from psycopg import DatabaseError as DriverDatabaseError
 from psycopg import DataError as DriverDataError
 from psycopg import Error as DriverError
 from psycopg import OperationalError as DriverOperationalError
-from psycopg.errors import IdleInTransactionSessionTimeout
+from psycopg.errors import IdleInTransactionSessionTimeout, LockNotAvailable
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
@@ -25,6 +25,7 @@ __all__ = [
     "Connection",
     "DatabaseError",
     "Engine",
+    "LockNotAvailable",
     "Remedy",
     "driver",
     "reading_engine",
@@ -38,6 +39,9 @@ STATEMENT_TIMEOUT_MS: Final = 10_000
 IDLE_IN_TRANSACTION_TIMEOUT_MS: Final = 5_000
 ANSWER_SECONDS: Final = STATEMENT_TIMEOUT_MS / 1_000 + 5  # the server would have said something
 
+# The server's own would notice after two hours that a stage's machine has gone, and its locks stay.
+_KEEPALIVES: Final = {"idle": 10, "interval": 5, "count": 3}  # gone within 25 seconds
+
 _LOOK_SECONDS: Final = 0.1  # the driver's own: how often it looks for an interrupt
 
 # Every statement of a stage is a look-up by key. Plans made while tables were small must not
@@ -47,6 +51,7 @@ _SESSION: Final = (
     f"SET statement_timeout = {STATEMENT_TIMEOUT_MS}",
     f"SET idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION_TIMEOUT_MS}",
     "SET jit = off",
+    *(f"SET tcp_keepalives_{name} = {value}" for name, value in _KEEPALIVES.items()),
 )
 _KEY_LOOKUPS_ONLY: Final = (
     "SET enable_seqscan = off",

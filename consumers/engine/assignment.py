@@ -1,8 +1,8 @@
 """A partition is read only after this worker has become its one writer, from where the row says.
 
 Rebalances are heard on the client's own thread: there they are only noted. The worker's thread
-then takes an epoch (which waits for a predecessor's open transaction), checks that the log is
-still the log that was read, seeks, and resumes.
+then takes an epoch (which waits for a predecessor's open transaction, and ends one that has fallen
+silent), checks that the log is still the log that was read, seeks, and resumes.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,9 +16,10 @@ from kafka import ConsumerRebalanceListener, TopicPartition
 from consumers.engine.processing import Halt
 from consumers.engine.records import Partition, record_digest
 from schemas.door import Record
-from storage.engine import Connection
+from storage.engine import Connection, LockNotAvailable
 from storage.policies import learn_policies
 from storage.positions import Position, take_epoch
+from storage.silent_writers import end_silent
 
 log = structlog.get_logger()
 
@@ -87,9 +88,15 @@ def adopt(
     connection: Connection, consumer: Any, stage: str, partition: Partition, cluster_id: str
 ) -> Adoption:
     """Take over one partition; raises Halt if its log is not the one that was read."""
-    with connection.begin():
-        position = take_epoch(connection, stage, *partition, cluster_id)
-        learn_policies(connection)
+    try:
+        with connection.begin():
+            position = take_epoch(connection, stage, *partition, cluster_id)
+            learn_policies(connection)
+    except LockNotAvailable:
+        with connection.begin():
+            if ended := end_silent(connection):
+                log.warning("ended a silent predecessor", stage=stage, backends=ended)
+        raise
     where = TopicPartition(*partition)
     begin = consumer.beginning_offsets([where])[where]
     end = consumer.end_offsets([where])[where]

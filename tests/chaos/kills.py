@@ -7,6 +7,7 @@ brought up unarmed, has a minute to come to rest, and is judged.
 """
 
 import argparse
+import contextlib
 import json
 import random
 import signal
@@ -26,7 +27,9 @@ from ops.local.traffic import START_MS, Knobs, publish, stories
 from schemas.door import Record
 from schemas.facts import OPERATOR_ACTIONS
 from tests.chaos import ledger
+from tests.chaos.case import Case
 from tests.chaos.checker import Judge, Verdict
+from tests.chaos.checks.records import nothing_waits
 from tests.chaos.line import PROGRAMS, STAGES, Line
 from tests.chaos.recorded import Recorder
 
@@ -37,6 +40,8 @@ KNOBS: Final = Knobs(
 ROUND_SECONDS: Final = 45.0
 ORDERS: Final = 8  # a burst
 BURST_SECONDS: Final = 1.0
+READINGS_MAX: Final = 3  # before something that waits counts as waiting for ever
+SETTLE_SECONDS: Final = 10.0
 
 
 class Feed:
@@ -197,8 +202,16 @@ def come_to_rest(line: Line, kills: Counter[str], seconds: float = 60.0) -> floa
     return line.wait_idle(seconds)
 
 
-def judged(recorder: Recorder, judge: Judge) -> Verdict:
-    verdict = judge.judge(recorder.read())
+def judged(line: Line, recorder: Recorder, judge: Judge) -> Verdict:
+    """Judge what is there, read at rest: what a timer has told since then may still be on its way."""
+    recorded = recorder.read()
+    for _ in range(READINGS_MAX - 1):
+        if not recorded.complete or not any(nothing_waits(Case(recorded))):
+            break
+        with contextlib.suppress(TimeoutError):  # the judge says what waits
+            line.wait_idle(SETTLE_SECONDS)
+        recorded = recorder.read()
+    verdict = judge.judge(recorded)
     sys.stdout.write(f"  {verdict.word}: {dict(+verdict.counts)}\n")
     for text in (*verdict.violations, *verdict.unknown):
         sys.stdout.write(f"  {text[:1500]}\n")
@@ -237,8 +250,8 @@ def kill(seed: int, wanted: int, seconds: float, only: str = "") -> int:
                 )
             except TimeoutError as error:
                 bad += 1
-                sys.stdout.write(f"I11, seed {seed}: {error}\n")
-            verdict = judged(recorder, judge)
+                sys.stdout.write(f"I11, seed {seed}: {error}\n{line.last_words()}")
+            verdict = judged(line, recorder, judge)
             bad += len(verdict.violations) + len(verdict.unknown)
             for death in line.unexpected:
                 bad += 1

@@ -31,6 +31,7 @@ SESSION_MS: Final = 3_000  # short, so that a dead member is forgotten soon
 REQUEST_MS: Final = 10_000  # and a dead connection noticed soon
 MEMORY_BYTES: Final = 1_536 * 1_048_576  # of addresses; who wants more dies of it
 STEP_SECONDS: Final = 0.1
+WORDS_MAX: Final = 300
 
 
 class Death(NamedTuple):
@@ -138,6 +139,11 @@ class Line:
     def log_of(self, name: str) -> str:
         """The end of what a program has logged."""
         return tail(self.servers.log_dir / f"{name}.log", 5)
+
+    def last_words(self) -> str:
+        """The last line of each program's and server's log, cut: why a line does not come to rest."""
+        logs = sorted(self.servers.log_dir.glob("*.log"))
+        return "".join(f"    {log.stem}: {tail(log, 1).strip()[:WORDS_MAX]}\n" for log in logs)
 
     def _collect(self) -> None:
         with self._lock:

@@ -207,8 +207,8 @@ def _verdict(line: Line, recorder: Recorder, judge: Judge, what: str) -> int:
         sys.stdout.write(f"{what}, at rest after {took:.1f} s\n")
     except TimeoutError as error:
         bad += 1
-        sys.stdout.write(f"I11, {what}: {error}\n")
-    verdict = judged(recorder, judge)
+        sys.stdout.write(f"I11, {what}: {error}\n{line.last_words()}")
+    verdict = judged(line, recorder, judge)
     for death in line.unexpected:
         sys.stdout.write(f"{death} was not ordered: {line.log_of(death.name)[-2000:]}\n")
     return bad + len(verdict.violations) + len(verdict.unknown) + len(line.unexpected)

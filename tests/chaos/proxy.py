@@ -125,13 +125,15 @@ class Proxy:
             link.end(by_reset=False)
 
     async def _pump(self, link: _Link, way: Way, reader: asyncio.StreamReader) -> None:
-        writer = link.writers[way]
-        with contextlib.suppress(OSError):
+        was_reset = False
+        try:
             while data := await reader.read(_CHUNK):
                 await self._pass(link, way, data)
-            if not link.is_dead:  # the end of a lost stream is lost, too
-                await writer.drain()
-                link.end(by_reset=False)
+            await link.writers[way].drain()
+        except OSError:  # who is killed before it has read its answer ends so
+            was_reset = True
+        if not link.is_dead:  # the end of a lost stream is lost, too
+            link.end(by_reset=was_reset)
 
     async def _pass(self, link: _Link, way: Way, data: bytes) -> None:
         if self.weather.is_silent:

@@ -122,6 +122,27 @@ def test_pieces_delay_and_reset(proxy: Proxy, proxied: Engine) -> None:
     assert remedy(failure(proxied)) is Remedy.UNKNOWN
 
 
+def test_a_program_that_dies_before_it_has_read_its_answer_ends_its_connection_to_the_server() -> (
+    None
+):
+    """The kernel sends a reset then, not an end; the server must hear of either."""
+    with socket.create_server((LOOPBACK, 0)) as server:
+        between = Proxy(free_port(), server.getsockname()[1])
+        between.start()
+        try:
+            with socket.create_connection((LOOPBACK, between.port)) as program:
+                at_server, _ = server.accept()
+                at_server.settimeout(10)
+                program.sendall(b"question")
+                assert at_server.recv(8) == b"question"
+                at_server.sendall(b"answer")
+                assert program.recv(1, socket.MSG_PEEK) == b"a"  # it has come, and stays unread
+            with at_server, contextlib.suppress(ConnectionResetError):
+                assert at_server.recv(1) == b""
+        finally:
+            between.stop()
+
+
 def test_where_nobody_listens_the_proxy_says_so() -> None:
     lonely = Proxy(free_port(), free_port())
     lonely.start()

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from storage import positions
+from storage import positions, silent_writers
 from tests.simulation.database import Row, Server, Tx
 from tests.simulation.statements.answers import Answer, answers, pick, rows_of
 
@@ -25,6 +25,12 @@ def _take_epoch(server: Server, tx: Tx, _sql: str, p: dict[str, Any]) -> Answer:
         row = {**there, "epoch": there["epoch"] + 1}
         server.put(tx, "consumer_positions", key, row)
     return rows_of([pick(row, _POSITION)])
+
+
+@answers(silent_writers._END)
+def _end_silent(_server: Server, _tx: Tx, _sql: str, _p: dict[str, Any]) -> Answer:
+    """Nobody: a COPY is one step here, and who idles between steps is ended by the server's own timeout."""
+    return rows_of([])
 
 
 @answers(positions._LOCK)
