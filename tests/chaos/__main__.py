@@ -22,6 +22,7 @@ QUICK_BUGS: Final = (
     "part refund forgets the remainder",
     "mediation boundary off by one",
 )
+PATIENCE_SECONDS: Final = 240  # of each: the counts are reached long before
 OTHER_LINES: Final = ("bombs", "clocks", "disks", "logs", "nodes")
 
 
@@ -48,7 +49,7 @@ def quick(seed: int, share: float) -> int:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["CHAOS_LEDGER"] = str(Path(folder, "ledger.jsonl"))
         _run(seed, kills=int(40 * share), faults=int(10 * share), inputs=int(50_000 * share),
-             schedules=int(1_500 * share), seconds=70)  # fmt: skip
+             schedules=int(1_500 * share), seconds=PATIENCE_SECONDS)  # fmt: skip
         if share == 1:
             _elsewhere(seed, ("bombs", "clocks"), faults=4, seconds=40)
             _zoo(list(QUICK_BUGS))
