@@ -19,7 +19,7 @@ from examples.http_gateway.adapter import Adapter, Answer, Bank, Unknown
 from examples.http_gateway.rig import headers_of
 
 KINDS: Final = {"escrow.refund-commands.v1": "refund", "escrow.payout-commands.v1": "payout"}
-RETURNS_SECONDS: Final = 5.0
+RETURNS_SECONDS: Final = 1.0
 
 
 def send(producer: Any, answers: list[Answer]) -> None:
@@ -37,13 +37,15 @@ def send(producer: Any, answers: list[Answer]) -> None:
         future.get(timeout=60)
 
 
-def work(adapter: Adapter, servers: list[str], begin: str, stop: threading.Event) -> None:
+def work(
+    adapter: Adapter, servers: list[str], group: str, begin: str, stop: threading.Event
+) -> None:
     """Read, decide, answer, commit; now and then ask the bank what has come back."""
     producer = KafkaProducer(bootstrap_servers=servers, acks="all", enable_idempotence=True)
     consumer = KafkaConsumer(
         *KINDS,
         bootstrap_servers=servers,
-        group_id="http-gateway",
+        group_id=group,
         auto_offset_reset=begin,  # where this group has never read
         enable_auto_commit=False,
         isolation_level="read_committed",
@@ -81,6 +83,7 @@ def main() -> None:
     given.add_argument("--bank", required=True)
     given.add_argument("--data", required=True, type=Path)
     given.add_argument("--begin", choices=("earliest", "latest"), default="earliest")
+    given.add_argument("--group", default="http-gateway")
     options = given.parse_args()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -88,7 +91,7 @@ def main() -> None:
     options.data.mkdir(parents=True, exist_ok=True)
     adapter = Adapter(options.data / "adapter.sqlite3", Bank(options.bank))
     servers = os.environ.get("ESCROW_KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:9092").split(",")
-    work(adapter, servers, options.begin, stop)
+    work(adapter, servers, options.group, options.begin, stop)
     adapter.close()
 
 

@@ -1,11 +1,14 @@
 """A bank's payment API on loopback, for trials: idempotency keys, status queries, and bad manners on demand.
 
 POST /payments with an Idempotency-Key pays once for each key and answers the same each time after. GET /payments/KEY
-says what became of it. GET /returns lists what came back. No money moves.
+says what became of it. GET /returns lists what came back, GET /executed all that was paid. No money moves. As a program
+(`python -m examples.http_gateway.bank --port 8090`) it misbehaves by magic amounts, as sandboxes do.
 """
 
+import argparse
 import json
 import threading
+import time
 from collections import defaultdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, Literal
@@ -20,14 +23,24 @@ Manner = Literal[
     "declines_for_now",  # RJCT, insufficient funds (AM04)
     "declines",  # RJCT, account closed (AC04)
     "returns",  # pays; later the money comes back
+    "hesitates",  # pays, and takes its time to say so
 ]
 NOT_DONE: Final = ("breaks_before", "error_500")
+HESITATES_SECONDS: Final = 2.0
+MAGIC: Final[dict[int, tuple[Manner, ...]]] = {  # amount_minor → what requests about it meet
+    19901: ("declines_for_now",),
+    19910: ("declines",),
+    19920: ("breaks_before", "error_500", "breaks_before"),
+    19921: ("breaks_after", "error_500", "breaks_before"),
+    19950: ("returns",),
+    19960: ("hesitates",),
+}
 
 
 class Bank:
     """The bank's books, and its server while it is open."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.payments: dict[str, dict[str, Any]] = {}  # by idempotency key
         self.returns: list[dict[str, Any]] = []
         self.manners: defaultdict[str, list[Manner]] = defaultdict(list)  # by reference
@@ -38,7 +51,7 @@ class Bank:
             pass
 
         Handler.bank = bank
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self._thread.start()
 
@@ -59,6 +72,8 @@ class Bank:
     def pay(self, key: str, order: dict[str, Any]) -> tuple[int, dict[str, Any] | None]:
         """Status and body of the answer; no body: the connection is to break."""
         with self._lock:
+            if order["reference"] not in self.manners:
+                self.manners[order["reference"]] = list(MAGIC.get(order["amount_minor"], ()))
             waiting = self.manners[order["reference"]]
             manner = waiting.pop(0) if waiting else None
             if manner in NOT_DONE:
@@ -68,7 +83,9 @@ class Bank:
                 known = self.payments[key] = self._decide(manner, order)
             elif known["order"] != order:
                 return 409, {"error": "this key belongs to another payment"}
-            return 200, None if manner == "breaks_after" else known
+        if manner == "hesitates":
+            time.sleep(HESITATES_SECONDS)
+        return 200, None if manner == "breaks_after" else known
 
     def status(self, key: str, reference: str) -> tuple[int, dict[str, Any] | None]:
         """What became of a key."""
@@ -102,10 +119,13 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/returns":
             self._answer(200, {"returns": list(self.bank.returns)})
             return
+        if self.path == "/executed":
+            self._answer(200, [_as_paid(one["order"]) for one in self.bank.executed()])
+            return
         key = self.path.rpartition("/")[2]
         self._answer(*self.bank.status(key, key.partition(".")[0]))
 
-    def _answer(self, status: int, body: dict[str, Any] | None) -> None:
+    def _answer(self, status: int, body: dict[str, Any] | list[Any] | None) -> None:
         self.close_connection = True
         if body is None:
             return  # and so the connection ends without a word
@@ -118,3 +138,17 @@ class _Handler(BaseHTTPRequestHandler):
     @override
     def log_message(self, *_: Any) -> None:
         """Nobody reads it."""
+
+
+def _as_paid(order: dict[str, Any]) -> dict[str, Any]:
+    """In the words of the conformance kit."""
+    money = {name: order[name] for name in ("amount_minor", "currency")}
+    return {"command_id": order["reference"], "party_id": order["to"], **money}
+
+
+if __name__ == "__main__":
+    given = argparse.ArgumentParser()
+    given.add_argument("--port", required=True, type=int)
+    bank = Bank(given.parse_args().port)
+    print("open at", bank.url, flush=True)
+    threading.Event().wait()

@@ -14,7 +14,7 @@ from examples.http_gateway.bank import Manner
 from ops.conformance.rig import Given, Moved, Said, Trick
 from schemas.commands import PaymentCommand
 
-_MANNERS: Final[dict[Trick, list[Manner]]] = {
+MANNERS: Final[dict[Trick, list[Manner]]] = {
     "refuses_for_now": ["declines_for_now"],
     "refuses_for_good": ["declines"],
     "silent_before": ["breaks_before", "error_500", "breaks_before"],
@@ -53,7 +53,7 @@ class HttpRig:
         return time.time_ns() // 1_000_000
 
     def arrange(self, trick: Trick, command: PaymentCommand) -> PaymentCommand:
-        self._bank.manners[command.command_id] = list(_MANNERS[trick])
+        self._bank.manners[command.command_id] = list(MANNERS[trick])
         if trick == "dies_after_the_effect":
             self._adapter.close()
             self._adapter = self._start(_Deadly(self._bank.url))

@@ -1,5 +1,8 @@
 """`escrow conformance`: does an adapter keep the contract; the checks are in ops/conformance."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -23,6 +26,10 @@ def gateway(
         str,
         typer.Option(help="module:name of something that makes a rig of your adapter."),
     ] = SIMULATOR,
+    kit: Annotated[
+        Path | None,
+        typer.Option(help="A file that says how to start an adapter that is a program on Kafka."),
+    ] = None,
     only: Annotated[
         list[str] | None, typer.Option(help="Only this check; may be repeated.")
     ] = None,
@@ -30,17 +37,19 @@ def gateway(
 ) -> None:
     """Run every check of a gateway's contract against an adapter; by default against our simulator.
 
-    Exit code 1 if one is broken. What the rig cannot bring about is reported as not tried.
+    With a kit file the adapter is a program in any language, and the checks go over the topics of a
+    broker that is started for them. Exit code 1 if one is broken. What cannot be brought about is
+    reported as not tried.
     """
     from ops.conformance.checks import CHECKS
     from ops.conformance.run import NoAdapter, verdicts
-    from ops.conformance.run import adapter as found
 
     unknown = set(only or ()) - CHECKS.keys()
     if unknown:
         raise terminal.fail(f"no such check: {', '.join(sorted(unknown))}")
     try:
-        results = verdicts(found(adapter), only or ())
+        with _maker(adapter, kit) as make:
+            results = verdicts(make, only or ())
     except NoAdapter as error:
         raise terminal.fail(str(error)) from None
     if json:
@@ -50,6 +59,21 @@ def gateway(
     broken = sum(one.verdict == "broken" for one in results)
     terminal.note(f"{len(results)} checks, {broken} broken")
     raise typer.Exit(terminal.BAD if broken else terminal.GOOD)
+
+
+@contextmanager
+def _maker(adapter: str, kit: Path | None) -> Iterator[Any]:
+    """What makes a rig for each check."""
+    from ops.conformance import run
+
+    if kit is None:
+        yield run.adapter(adapter)
+        return
+    from ops.conformance.kit import line, read_kit
+    from ops.local.progress import shown
+
+    with shown() as report, line(read_kit(kit), report) as working:
+        yield working.rig
 
 
 def _page(results: list[Any]) -> Any:

@@ -4,9 +4,10 @@
 adapter's own word.
 """
 
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from schemas.commands import Kind, PaymentCommand
+from schemas.keys import Signing
 
 Trick = Literal[
     "refuses_for_now",  # the first try is declined, a later one will go
@@ -71,3 +72,20 @@ class Rig(Protocol):
 
     def close(self) -> None:
         """The check is over."""
+
+
+@runtime_checkable
+class Patient(Protocol):
+    """A rig whose adapter answers in its own time: what must come is waited for so long."""
+
+    @property
+    def patience_seconds(self) -> float: ...
+
+
+@runtime_checkable
+class Verifying(Protocol):
+    """A rig whose adapter acts only on what this key has signed, so the kit signs what it gives."""
+
+    @property
+    def relay_key(self) -> Signing | None:
+        """None: it acts on whatever it reads."""

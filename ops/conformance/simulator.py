@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from consumers.engine.publishing import binary_headers
+from ops.conformance.relay_key import jwks_of, new_key
 from ops.conformance.rig import Given, Moved, Said, Trick
 from ops.local.gateway import effects
 from ops.local.gateway.deciding import work_on
 from ops.local.gateway.store import Store
 from ops.local.gateway.wire import SOURCE, Channels
 from schemas.commands import COMMAND_TOPIC, PaymentCommand
+from schemas.keys import KeyRing
 
 NOW_MS: Final = 1_772_359_200_000
 _DIGITS: Final[dict[Trick, int]] = {
@@ -29,6 +31,7 @@ class _Read(NamedTuple):
     partition: int
     offset: int
     timestamp: int
+    key: bytes
     value: bytes
     headers: tuple[tuple[str, bytes], ...]
 
@@ -43,6 +46,8 @@ class SimulatorRig:
         self._offsets = itertools.count()
         self._said: list[Said] = []
         self._dies = False
+        self.relay_key = new_key()
+        self._ring = KeyRing.from_jwks(jwks_of(self.relay_key))
 
     def now(self) -> int:
         return NOW_MS
@@ -58,12 +63,13 @@ class SimulatorRig:
                 0,
                 next(self._offsets),
                 given.t,
+                given.key.encode(),
                 given.value,
                 given.headers,
             )
             for given in records
         ]
-        self._store.keep(work_on(self._store, read, Channels().kinds))
+        self._store.keep(work_on(self._store, read, Channels().kinds, self._ring))
         if self._dies:
             self._dies = False
             self.restart()

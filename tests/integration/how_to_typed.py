@@ -40,6 +40,9 @@ PAGES: Final = (
     "auditor.md",
 )
 ELSEWHERE: Final = {  # typed by another test, and why not here
+    "escrow conformance gateway --kit examples/http_gateway/conformance.toml": (
+        "tests/integration/examples_elsewhere.py"
+    ),
     "escrow up": "tests/acceptance/test_up.py",
     "export ESCROW_KAFKA__BOOTSTRAP_SERVERS=127.0.0.1:...": "the fixture does it",
     "export ESCROW_DATABASE__URL=postgresql+psycopg://...": "the fixture does it",

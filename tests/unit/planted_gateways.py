@@ -5,8 +5,12 @@ from typing import Any, Final
 
 from typing_extensions import override
 
+from ops.conformance.relay_key import jwks_of, new_key
 from ops.conformance.rig import Given, Moved, Said, Trick
-from schemas.commands import PaymentCommand
+from schemas.command_door import Unreadable, Unsigned, read_signed_command
+from schemas.commands import COMMAND_TOPIC, PaymentCommand
+from schemas.keys import KeyRing, Signing
+from schemas.signatures import HEADER
 from tests.builders import T0
 
 # the check that must find it → what is wrong with the adapter
@@ -31,6 +35,8 @@ BUGS: Final[dict[str, str]] = {
     "money_that_comes_back_is_told_and_not_sent_again": "keeps returns to itself",
     "what_cannot_be_read_stops_nothing": "takes known fields only",
     "the_same_answer_has_the_same_id": "a new id each time",
+    "what_the_relay_has_not_signed_moves_nothing": "believes anybody",
+    "what_was_altered_after_signing_moves_nothing": "looks for a signature only",
 }
 # what no check is about, yet all of them look at
 UNSOUND: Final = (
@@ -54,6 +60,8 @@ class Planted:
         self._tricks: dict[str, Trick] = {}
         self._said: list[Said] = []
         self._count = 0
+        self.relay_key: Signing | None = new_key()  # None: it verifies nothing
+        self._ring = KeyRing.from_jwks(jwks_of(self.relay_key))
 
     def now(self) -> int:
         return T0
@@ -78,6 +86,8 @@ class Planted:
 
     def give(self, *records: Given) -> None:
         for given in records:
+            if not self._believes(given):
+                continue
             try:
                 data = json.loads(given.value)
             except ValueError:
@@ -91,6 +101,20 @@ class Planted:
                 went = self._ordered(data)
                 if self.bug == "a failure ends the poll" and not went:
                     return
+
+    def _believes(self, given: Given) -> bool:
+        if self.bug == "believes anybody" or self.relay_key is None:
+            return True
+        if self.bug == "looks for a signature only":
+            return HEADER in dict(given.headers)
+        place = (COMMAND_TOPIC[given.kind], given.key.encode(), given.value)
+        try:
+            read_signed_command(self._ring, *place, given.headers, given.t)
+        except Unsigned:
+            return False
+        except Unreadable:
+            return True  # signed, and of a later release
+        return True
 
     def _asked(self, data: dict[str, Any]) -> None:
         known = self._known.get(data["command_id"])

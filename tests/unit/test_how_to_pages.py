@@ -84,7 +84,7 @@ def test_what_needs_no_server_does_what_is_said(
     typed = 0
     for line in lines("checkout.md") + lines("gateway.md"):
         words, _, output = line.words.partition(" > ")
-        if not words.removeprefix("escrow ").startswith(NO_SERVER):
+        if not words.removeprefix("escrow ").startswith(NO_SERVER) or "--kit" in words:
             continue
         answer = CliRunner().invoke(app, shlex.split(words)[1:])
         assert answer.exit_code == 0, answer.output

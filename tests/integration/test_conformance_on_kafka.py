@@ -1,0 +1,114 @@
+"""The kit over the topics: an adapter that is a program of its own is held to the same checks, and found out by them."""
+
+import sys
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from consumers.engine.admin import apply_topics
+from consumers.engine.config import load_settings
+from examples.http_gateway.bank import Bank, Manner
+from examples.http_gateway.rig import MANNERS
+from ops.conformance.kit import read_kit
+from ops.conformance.on_kafka import Line
+from ops.conformance.rig import Moved, Trick
+from ops.conformance.run import NoAdapter, Verdict, verdicts
+from ops.conformance.sandbox import Described, Sandbox
+from schemas.commands import PaymentCommand
+
+ROOT: Final = Path(__file__).parents[2]
+LATE: Final = "killed_after_the_effect_it_goes_on_without_a_second"
+TRIED: Final = (
+    "a_repetition_pays_nothing_more",
+    "what_failed_is_tried_again_by_a_higher_attempt_alone",
+    "what_the_relay_has_not_signed_moves_nothing",
+    LATE,
+)
+
+
+class BankSandbox:
+    """The example's bank, told about each command how to behave."""
+
+    def __init__(self, bank: Bank) -> None:
+        self._bank = bank
+
+    def arrange(self, trick: Trick, command: PaymentCommand) -> PaymentCommand:
+        dies: list[Manner] = ["hesitates"]
+        manners = dies if trick == "dies_after_the_effect" else list(MANNERS[trick])
+        self._bank.manners[command.command_id] = manners
+        return command
+
+    def moved(self) -> list[Moved]:
+        orders = [one["order"] for one in self._bank.executed()]
+        return [Moved(o["reference"], o["to"], o["amount_minor"], o["currency"]) for o in orders]
+
+
+def tried(
+    kafka: str, program: Sequence[str], sandbox: Sandbox, folder: Path, *checks: str
+) -> list[Verdict]:
+    settings = load_settings(kafka={"bootstrap_servers": kafka})
+    apply_topics(settings)
+    words = [sys.executable, "-m", *program]
+    env = {"PYTHONPATH": str(ROOT)}
+    log = folder / "adapter.log"
+    with Line(settings, words, sandbox, log, env=env, patience_seconds=60) as line:
+        return verdicts(line.rig, checks)
+
+
+def test_the_adapter_to_copy_keeps_the_contract_as_a_program(kafka: str, tmp_path: Path) -> None:
+    bank = Bank()
+    group = f"http-gateway-{uuid.uuid4().hex}"
+    words = ["--bank", bank.url, "--data", str(tmp_path), "--group", group, "--begin", "latest"]
+    try:
+        program = ["examples.http_gateway", *words]
+        found = tried(kafka, program, BankSandbox(bank), tmp_path, *TRIED)
+    finally:
+        bank.close()
+    wanted = ["kept", "kept", "not tried", "kept"]
+    assert [one.verdict for one in found] == wanted, found
+
+
+def test_one_that_pays_twice_is_found_out(kafka: str, tmp_path: Path) -> None:
+    paid = tmp_path / "paid.jsonl"
+    paid.touch()
+    program = ["tests.integration.planted_adapter", "pays whatever it reads", "--paid", str(paid)]
+    sandbox = Described(("cat", str(paid)), {})
+    (found,) = tried(kafka, program, sandbox, tmp_path, "a_repetition_pays_nothing_more")
+    assert (found.verdict, found.why) == ("broken", "money moved 3 times, not 1")
+
+
+def test_a_program_that_ends_or_is_not_there_is_said_to_be(kafka: str, tmp_path: Path) -> None:
+    nothing = Described(("true",), {})
+    with pytest.raises(NoAdapter, match=r"has not answered a first(.|\n)*No module named no_such"):
+        tried(kafka, ["no_such"], nothing, tmp_path)
+    settings = load_settings(kafka={"bootstrap_servers": kafka})
+    line = Line(settings, ["/no/such"], nothing, tmp_path / "log")
+    with pytest.raises(NoAdapter, match="/no/such: No such file"):
+        line.__enter__()
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "program is a command; payments is a command"),
+        ('program = "x"\npayments = "y"\npayment = "z"', "unknown: payment"),
+        ('program = "x"\npayments = "y"\n[amounts]\nexplodes = 1', "unknown trick: explodes"),
+        ('program = "x"\npayments = "y"\n[amounts]\ncomes_back = 1.5', "is an amount in minor"),
+        ('program = "x"\npayments = "y"\npatience_seconds = 0', "a number above 0"),
+        ("program = ", "Invalid value"),
+    ],
+)
+def test_what_is_wrong_with_a_kit_file_is_named(text: str, why: str, tmp_path: Path) -> None:
+    path = tmp_path / "kit.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(NoAdapter, match=why):
+        read_kit(path)
+
+
+def test_the_kit_file_of_the_example_arranges_every_trick() -> None:
+    kit = read_kit(ROOT / "examples" / "http_gateway" / "conformance.toml")
+    assert set(kit.amounts) == set(MANNERS)
+    assert Described(("true",), {}).moved() == []
