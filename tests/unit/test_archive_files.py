@@ -10,6 +10,8 @@ import pytest
 from ops.archive import proved
 from ops.chain import heads
 from storage.archive_files import (
+    _FACT,
+    FORMAT,
     ORDERS_A_FRAME,
     ArchiveDamaged,
     ArchivedFact,
@@ -26,6 +28,7 @@ from storage.archive_files import (
 )
 from storage.archived import sorted_on_disk
 from storage.dossiers import Dossier, Resolution, StoredFact
+from storage.facts import FACT_COLUMNS
 from tests.conftest import SEED
 
 ODD = {"time": None, "extensions": {"traceparent": "00-\x00\u2028\r\n", "n": 5}}
@@ -135,3 +138,12 @@ def test_what_does_not_fit_into_memory_is_sorted_all_the_same(
     random.Random(SEED).shuffle(rows)
     assert list(sorted_on_disk(rows, 2)) == [list(row) for row in sorted(rows, key=lambda r: r[:2])]
     assert list(sorted_on_disk([], 1)) == []
+
+
+def test_the_names_in_a_file_are_those_of_the_table() -> None:
+    """A column of `facts` that is added or renamed is a decision about the format, not a slip."""
+    assert FACT_COLUMNS[0] == "order_id"
+    assert FACT_COLUMNS[1:] == _FACT
+    assert FORMAT == "escrow-archive/1"
+    (written,) = {tuple(fact) for fact in json.loads(line_of(a_history("o-1")))["facts"]}
+    assert set(FACT_COLUMNS[1:]) < set(written)
