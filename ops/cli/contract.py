@@ -1,16 +1,21 @@
 """`escrow contract`: what others may send and will meet, for people and programs; what a change would break."""
 
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ops.cli import terminal
-from ops.cli.terminal import JsonOption, a_table, styled
+from ops.cli.terminal import DryRunOption, JsonOption, YesOption, a_table, styled
+
+if TYPE_CHECKING:
+    from ops.contract.registry import Entry
 
 app = typer.Typer(help="The published contract.", no_args_is_help=True)
 TypeName = Annotated[str, typer.Argument(help="The type, e.g. payment.captured.", metavar="TYPE")]
 _STYLES = {"breaking": "red", "caution": "yellow"}
+_STATES = {"there": "dim", "registered": "green", "incompatible": "bold red", "refused": "bold red"}
 
 
 @app.command("list")
@@ -118,6 +123,59 @@ def check(
         terminal.note(f"nothing has changed since {released.get('version', path)}")
     if any(change.weight == "breaking" for change in found):
         raise typer.Exit(terminal.BAD)
+
+
+@app.command()
+def register(
+    registry: Annotated[str, typer.Option(help="The registry's http or https address.")],
+    user: Annotated[
+        str | None, typer.Option(help="Its user; the password is in ESCROW_REGISTRY_PASSWORD.")
+    ] = None,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Register the JSON Schemas for writers in a schema registry, a subject TOPIC-TYPE each.
+
+    What it has already is left alone. Exit code 1 if it refuses one, 2 if it does not answer: then
+    run it again. Nothing of the line asks a registry; who writes may name the id in a header.
+    """
+    from ops.contract.registry import Registry, RegistryTrouble, plan, register_all
+
+    try:
+        where = Registry(registry, None if user is None else (user, _password()))
+        found = plan(where)
+        news = [entry for entry in found if entry.state.startswith("new")]
+        if news and not dry_run:
+            terminal.confirm(
+                f"Register {len(news)} of {len(found)} schemas at {registry}?", yes=yes
+            )
+            found = register_all(where, found, lambda one: terminal.note(f"{one.subject}"))
+    except RegistryTrouble as trouble:
+        raise terminal.fail(f"the registry: {trouble}") from None
+    if json:
+        terminal.print_json([entry._asdict() for entry in found])
+    else:
+        _registered(found)
+    if any(entry.state in ("incompatible", "refused") for entry in found):
+        raise typer.Exit(terminal.BAD)
+
+
+def _password() -> str:
+    password = os.environ.get("ESCROW_REGISTRY_PASSWORD")
+    if password is None:
+        raise terminal.fail("--user needs a password in ESCROW_REGISTRY_PASSWORD")
+    return password
+
+
+def _registered(entries: "list[Entry]") -> None:
+    table = a_table("", "id", "subject", right=("id",))
+    for entry in entries:
+        what = styled(entry.subject)
+        if entry.why:
+            what.append(f"\n{terminal.plain(entry.why)}", style="bold")
+        table.add_row(styled(entry.state, _STATES), str(entry.id or "-"), what)
+    terminal.console().print(table)
 
 
 def _known(type_name: str) -> None:

@@ -47,34 +47,35 @@ def read_kit(path: Path) -> Kit:
         said = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise NoAdapter(f"{path}: {error}") from None
-    amounts = said.get("amounts", {})
-    kit = Kit(
-        said.get("program", ""),
-        said.get("payments", ""),
+    if wrong := list(_faults(said)):
+        raise NoAdapter(f"{path}: {'; '.join(wrong)}")
+    return Kit(
+        said["program"],
+        said["payments"],
         said.get("sandbox"),
         said.get("signed", False),
         said.get("patience_seconds", 15.0),
-        amounts,
+        said.get("amounts", {}),
     )
-    if wrong := list(_faults(said, kit)):
-        raise NoAdapter(f"{path}: {'; '.join(wrong)}")
-    return kit
 
 
-def _faults(said: dict[str, Any], kit: Kit) -> Iterator[str]:
+def _faults(said: dict[str, Any]) -> Iterator[str]:
     for name in sorted(said.keys() - _FIELDS):
         yield f"unknown: {name}"
-    for name in ("program", "payments"):
-        if not isinstance(said.get(name), str) or not said[name].strip():
+    for name in ("program", "payments", "sandbox"):
+        is_given = name in said or name != "sandbox"
+        if is_given and not (isinstance(said.get(name), str) and said[name].strip()):
             yield f"{name} is a command"
-    if not isinstance(kit.sandbox, str | None) or not isinstance(kit.signed, bool):
-        yield "sandbox is a command, signed is true or false"
-    if type(kit.patience_seconds) not in (int, float) or kit.patience_seconds <= 0:
+    if not isinstance(said.get("signed", False), bool):
+        yield "signed is true or false"
+    patience = said.get("patience_seconds", 15.0)
+    if type(patience) not in (int, float) or patience <= 0:
         yield "patience_seconds is a number above 0"
-    if not isinstance(kit.amounts, dict):
+    amounts = said.get("amounts", {})
+    if not isinstance(amounts, dict):
         yield "amounts is a table"
         return
-    for trick, amount in kit.amounts.items():
+    for trick, amount in amounts.items():
         if trick not in get_args(Trick):
             yield f"unknown trick: {trick}"
         elif type(amount) is not int or amount < 1:

@@ -29,6 +29,7 @@ READY_SECONDS_MAX: Final = 60.0
 MARK_AGAIN_SECONDS: Final = 2.0  # until a program that begins at the end of the topics is there
 LISTEN_MS: Final = 50
 DEAF_SECONDS: Final = 1.0  # waited for a mark where an earlier one was never answered
+_KINDS: Final[tuple[Kind, ...]] = ("refund", "payout")
 _FINAL: Final = (b"gateway.settled", b"gateway.failed", b"gateway.returned")
 
 
@@ -141,7 +142,7 @@ class Line:
 
     def _await_first(self) -> None:
         deadline = time.monotonic() + READY_SECONDS_MAX
-        for kind in COMMAND_TOPIC:
+        for kind in _KINDS:
             ids: list[str] = []
             while not any(map(self.is_answered, ids)):
                 if time.monotonic() >= deadline or not self._child.running:

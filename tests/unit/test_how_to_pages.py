@@ -33,8 +33,8 @@ class Line(NamedTuple):
 def lines(page: str) -> list[Line]:
     text = (FOLDER / page).read_text(encoding="utf-8")
     found = []
-    for block in re.findall(r"^```\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
-        for line in block.splitlines():
+    for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        for line in [] if language else block.splitlines():
             words, _, answer = line.partition(" # ")
             found.append(Line(words.strip(), answer.strip()))
     return found
