@@ -33,7 +33,8 @@ class Size(NamedTuple):
     textbook_orders: int
     streams_orders: int  # 0: it is left out; so it is where no Java can be built
     paced_seconds: int
-    rates: tuple[int, ...]  # facts a second; of the first, percentiles are in the last line
+    # facts a second; of the first, percentiles are in the last line; none: half of the burst's
+    rates: tuple[int, ...]
 
 
 QUICK: Final = Size(1, 10_000, 2_000, 200, 0, 10, (500,))
@@ -44,10 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print; the last line sums it up."""
     given = _parser().parse_args(arguments)
     size = QUICK if given.quick else WHOLE
+    rates = (given.rate,) if given.rate else size.rates
     size = size._replace(
         rounds=given.rounds or size.rounds,
         orders=given.orders or size.orders,
-        rates=(given.rate,) if given.rate else size.rates,
+        rates=() if given.half else rates,
     )
     conditions = _conditions()
     print("\n".join(f"{name}: {value}" for name, value in conditions.items()), flush=True)
@@ -72,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, help="medians of so many")
     parser.add_argument("--orders", type=int, help="in a burst, four facts each")
     parser.add_argument("--rate", type=int, help="facts a second at the steady pace")
+    parser.add_argument("--half", action="store_true", help="at half the rate of the burst before")
     parser.add_argument("--only", choices=("pipeline", "pair"), help="leave the others out")
     parser.add_argument("--out", type=Path, help="keep all figures in this file, as JSON")
     return parser
@@ -85,7 +88,7 @@ def _round(size: Size, trials: dict[str, list[Trial]], only: str | None) -> list
         start(where, PIPELINE, warm_up)
         trials["pipeline"].append(_told(PIPELINE, burst(where, PIPELINE, size.orders, warm_up)))
         before = warm_up + size.orders
-        for rate in size.rates:
+        for rate in size.rates or (int(trials["pipeline"][-1].rate / 2),):
             latencies.append(paced(where, PIPELINE, rate, size.paced_seconds, before))
             before += latencies[-1].commands * 2
             print(_latency(latencies[-1]), flush=True)
@@ -134,9 +137,13 @@ def _summary(trials: dict[str, list[Trial]], latencies: list[list[Latency]]) -> 
         for percent in (50.0, 99.0):
             ms = [latency.ms[percent] for latency in of_rate]
             median = statistics.median(ms)
-            print(
-                f"{of_rate[0].per_second:,}/s p{percent:g}: median {median:.1f} ms, {_spread(ms)}"
-            )
+            per_second = sorted({latency.per_second for latency in of_rate})
+            print(f"{_range(per_second)}/s p{percent:g}: median {median:.1f} ms, {_spread(ms)}")
+
+
+def _range(rates: Sequence[int]) -> str:
+    """One where they are all the same."""
+    return f"{rates[0]:,}" + (f" to {rates[-1]:,}" if len(rates) > 1 else "")
 
 
 def _spread(figures: Sequence[float]) -> str:

@@ -19,7 +19,7 @@ from schemas.commands import PAYOUT_COMMANDS
 from schemas.facts import REFUND_REQUESTS
 
 PERCENTILES: Final = (50.0, 90.0, 99.0, 99.9, 100.0)
-_US_MAX: Final = 600_000_000
+US_MAX: Final = 600_000_000
 
 
 class Latency(NamedTuple):
@@ -37,23 +37,23 @@ def paced(where: Place, system: System, per_second: int, seconds: int, before: i
     prefix = f"paced{per_second}"
     with (
         Generator(environment(where), orders, prefix, per_second) as generator,
-        _Listener(where, prefix) as listener,
+        Listener(where, prefix) as listener,
     ):
-        generator.go()
+        began_ns = generator.go()
         sent = generator.finish()
         wait(where, lambda: len(listener.heard_ns) == orders)
         wait(where, lambda: system.is_done(where, before + orders))
     system.check(where, before + orders)
-    histogram = HdrHistogram(1, _US_MAX, 3)
-    for n, (order_id, due) in enumerate(_due(orders, prefix, per_second)):
+    histogram = HdrHistogram(1, US_MAX, 3)
+    for n, (order_id, due_ns) in enumerate(due(orders, prefix, per_second)):
         if n >= orders // 2:  # the first half warms up
-            late_us = (listener.heard_ns[order_id] - sent.began_ns - due) // 1_000
+            late_us = (listener.heard_ns[order_id] - began_ns - due_ns) // 1_000
             histogram.record_value(max(1, late_us))
     ms = {p: histogram.get_value_at_percentile(p) / 1_000 for p in PERCENTILES}
     return Latency(per_second, histogram.get_total_count(), ms, sent.late_ms_max)
 
 
-def _due(orders: int, prefix: str, per_second: int) -> list[tuple[str, int]]:
+def due(orders: int, prefix: str, per_second: int) -> list[tuple[str, int]]:
     """Each order, and when after the beginning its last fact, which asks for the payout, is due."""
     records = enumerate(plain(orders, prefix=prefix, window=WINDOW_PACED))
     return [
@@ -63,7 +63,7 @@ def _due(orders: int, prefix: str, per_second: int) -> list[tuple[str, int]]:
     ]
 
 
-class _Listener:
+class Listener:
     """Notes when each order's command is heard, on the clock that all processes share."""
 
     def __init__(self, where: Place, prefix: str) -> None:

@@ -3,8 +3,10 @@
 Whoever measures must not be what is measured: a look costs one query on an open connection.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import os
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,6 +28,7 @@ from ops.local.stack import Stack
 from storage.migrate import upgrade
 
 PARTITIONS = 4  # of each topic
+_BACKENDS = "SELECT pid, coalesce(nullif(application_name, ''), backend_type) FROM pg_stat_activity"
 
 
 class Place:
@@ -127,6 +130,30 @@ class Place:
             for name, family in self._families().items()
         }
 
+    def backend_seconds(self) -> dict[str, float]:
+        """CPU seconds so far of PostgreSQL's processes: by the program that they serve, or by what they are."""
+        spent: dict[str, float] = defaultdict(float)
+        for pid, name in self.query(_BACKENDS):
+            with suppress(psutil.NoSuchProcess):  # a worker of the autovacuum has ended meanwhile
+                spent[name] += sum(psutil.Process(pid).cpu_times()[:2])
+        return dict(spent)
+
+    def topic_bytes(self) -> dict[str, int]:
+        """What each topic's log takes on the broker's disk, as the broker keeps it: compressed."""
+        assert self._stack.kafka is not None, "benchmarks bring servers of their own"
+        sizes: dict[str, int] = defaultdict(int)
+        for log in (self._stack.kafka.data_dir / "topics").glob("escrow.*/*.log"):
+            sizes[log.parent.name.rpartition("-")[0]] += log.stat().st_size
+        return dict(sizes)
+
+    def pin(self, servers: Collection[int], programs: Collection[int]) -> None:
+        """Give the servers and the programs processors of their own; each thread that is there now."""
+        for name, family in self._families().items():
+            cores = programs if name in self.supervisor.names else servers
+            for thread in (thread.id for process in family for thread in process.threads()):
+                with suppress(ProcessLookupError):
+                    os.sched_setaffinity(thread, cores)
+
     def rss_mb(self) -> dict[str, float]:
         """Resident memory of each program of ours."""
         return {
@@ -135,13 +162,22 @@ class Place:
             if name in self.supervisor.names
         }
 
+    def servers_mb(self) -> dict[str, float]:
+        """Memory of each server that is nobody else's: what backends share is not counted for each."""
+        return {
+            name: sum(p.memory_full_info().uss for p in family) / 1e6
+            for name, family in self._families().items()
+            if name not in self.supervisor.names
+        }
+
     def close(self) -> None:
         self._consumer.close()
         self._connection.close()
         self._engine.dispose()
 
     def _families(self) -> dict[str, list[psutil.Process]]:
-        pids = {name: self.supervisor.child(name).pid for name in self.supervisor.names}
+        children = {name: self.supervisor.child(name) for name in self.supervisor.names}
+        pids = {name: child.pid for name, child in children.items() if child.running}
         assert self._stack.kafka is not None, "benchmarks bring servers of their own"
         assert self._stack.postgres is not None
         pids |= {"kafka": self._stack.kafka.pid, "postgres": self._stack.postgres.pid}
