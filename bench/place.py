@@ -132,9 +132,11 @@ class Place:
 
     def backend_seconds(self) -> dict[str, float]:
         """CPU seconds so far of PostgreSQL's processes: by the program that they serve, or by what they are."""
-        spent: dict[str, float] = defaultdict(float)
+        assert self._stack.postgres is not None
+        ended = sum(psutil.Process(self._stack.postgres.pid).cpu_times()[2:4])
+        spent = defaultdict(float, ended=ended)  # workers of the autovacuum come and go
         for pid, name in self.query(_BACKENDS):
-            with suppress(psutil.NoSuchProcess):  # a worker of the autovacuum has ended meanwhile
+            with suppress(psutil.NoSuchProcess):
                 spent[name] += sum(psutil.Process(pid).cpu_times()[:2])
         return dict(spent)
 
@@ -150,9 +152,10 @@ class Place:
         """Give the servers and the programs processors of their own; each thread that is there now."""
         for name, family in self._families().items():
             cores = programs if name in self.supervisor.names else servers
-            for thread in (thread.id for process in family for thread in process.threads()):
-                with suppress(ProcessLookupError):
-                    os.sched_setaffinity(thread, cores)
+            for process in family:
+                with suppress(psutil.NoSuchProcess, ProcessLookupError):
+                    for thread in process.threads():
+                        os.sched_setaffinity(thread.id, cores)
 
     def rss_mb(self) -> dict[str, float]:
         """Resident memory of each program of ours."""
