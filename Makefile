@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras --quiet \
 	--custom-compile-command 'make lock'
 
-.PHONY: install demo up test test-unit debian coverage mutation lint format clean lock chaos chaos-quick chaos-report attack bench screenshots contract examples test-secure sbom recovery drills runbook upgrade
+.PHONY: install demo up test test-unit debian coverage mutation lint format clean lock chaos chaos-quick chaos-report attack attack-web bench screenshots contract examples test-secure sbom recovery drills runbook upgrade
 .DEFAULT_GOAL := install
 
 install: .venv/.dev
@@ -50,8 +50,9 @@ mutation: install
 	@$(BIN)/python -m tests.mutation $(ARGS)
 
 # The same acceptance tests on servers that believe nobody: TLS, passwords, rights and roles. Ten minutes.
+# SECURE=signed: with signatures, too.
 test-secure: install
-	ESCROW_UP_SECURE=1 $(BIN)/python -m pytest $(PARALLEL) tests/acceptance $(ARGS)
+	ESCROW_UP_SECURE=$(or $(SECURE),1) $(BIN)/python -m pytest $(PARALLEL) tests/acceptance $(ARGS)
 
 # What all of it is made of: build/sbom.cdx.json (CycloneDX) and build/licences.md.
 sbom: .venv/.runtime
@@ -102,6 +103,14 @@ chaos-quick: install
 attack: install
 	@$(BIN)/python -m tests.attack $(ARGS)
 
+# schemathesis against every address of the console; its packages are installed for this alone.
+attack-web: .venv/.attack
+	$(BIN)/python -m pytest -q -n 0 tests/integration/web_attacked.py $(ARGS)
+
+.venv/.attack: .venv/.dev requirements/attack.txt
+	@$(PIP) install --require-hashes -r requirements/attack.txt
+	@touch $@
+
 chaos-report: install
 	@$(BIN)/python -m tests.chaos report
 
@@ -133,4 +142,5 @@ lock:
 	$(LOCK) $(LOCK_ARGS) -c requirements/runtime.txt requirements/otel.in -o requirements/otel.txt
 	$(LOCK) $(LOCK_ARGS) -c requirements/runtime.txt requirements/runtime.in requirements/build.in requirements/otel.in \
 		requirements/dev.in -o requirements/dev.txt
+	$(LOCK) $(LOCK_ARGS) -c requirements/dev.txt requirements/attack.in -o requirements/attack.txt
 	@! grep -nE 'https?://' requirements/*.txt || { echo "an address in a lock file" >&2; exit 1; }

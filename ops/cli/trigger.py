@@ -36,6 +36,7 @@ def trigger(
     Exit code 1 if the record would not pass the door, or if you decline; 2 outside the profile local.
     """
     from consumers.engine.admin import republish
+    from consumers.engine.signing import signed
     from ops.contract.examples import SOURCES
     from ops.said_by_people import CannotSay, fact_record
     from schemas.facts import FACT_TYPES
@@ -59,7 +60,7 @@ def trigger(
     terminal.note(json.dumps(json.loads(record.value or b"{}"), ensure_ascii=False, indent=2))
     terminal.confirm(f"Send this {type_name} as {source}?", yes=yes)
     with terminal.troubles():
-        partition, offset = republish(settings, record)
+        partition, offset = republish(settings, signed(settings, record))
     typer.echo(f"{fact.type} {fact.id} -> {record.topic}/{partition}/{offset}")
 
 

@@ -24,6 +24,10 @@ def up(
         bool,
         typer.Option("--secure", help="TLS, passwords, rights and roles on embedded servers."),
     ] = False,
+    signed: Annotated[
+        bool,
+        typer.Option("--signed", help="As --secure, and signatures asked for; a key for each."),
+    ] = False,
     ready_file: Annotated[
         Path | None,
         typer.Option(dir_okay=False, help="Write the addresses here once everything is ready."),
@@ -37,7 +41,7 @@ def up(
     """
     from ops.local.up import run_up
 
-    raise typer.Exit(run_up(data, gateway=gateway, secure=secure, ready=ready_file))
+    raise typer.Exit(run_up(data, gateway=gateway, secure=secure, signed=signed, ready=ready_file))
 
 
 def demo(

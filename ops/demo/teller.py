@@ -10,9 +10,11 @@ from typing import Final, NamedTuple, Protocol, TypeVar
 
 from consumers.engine.config import Settings
 from consumers.engine.kafka_clients import make_producer
+from consumers.engine.signing import own_key
 from ops.demo.records import Pen, answers, cause_of, name_of
 from ops.demo.script import Answer, Beat, Pays, Scene
 from ops.local.listener import Heard, Listener
+from ops.local.traffic import headers_of
 from schemas.commands import COMMAND_TOPIC
 from schemas.door import Record
 from schemas.facts import GATEWAY_RESULTS
@@ -71,6 +73,7 @@ class Teller:
         self._settings, self._listener, self._page = settings, listener, page
         self._stop = stop
         self._producer = make_producer(settings, linger_ms=0)
+        self._key = own_key(settings)
         self._pen = Pen(begin_ms)
 
     def close(self) -> None:
@@ -103,7 +106,7 @@ class Teller:
             record.topic,
             key=record.key,
             value=record.value,
-            headers=list(record.headers),
+            headers=headers_of(record, self._key),
             timestamp_ms=record.timestamp_ms,
         )
         place = future.get(timeout=_ACK_SECONDS)

@@ -61,6 +61,7 @@ class Pipeline:
         metrics: bool = False,
         views: bool = False,
         secure: bool = False,
+        signed: bool = False,
         env: Mapping[str, str] | None = None,
         stop: threading.Event | None = None,
         report: Report = silent,
@@ -68,15 +69,16 @@ class Pipeline:
     ) -> None:
         """Servers: `stack`, else those that the environment names, else embedded ones.
 
-        Embedded servers keep their data in `data_dir`; without one the data are temporary. `metrics`:
-        with the exporter, too. `secure`: TLS, passwords, rights and roles. Once `stop` is set a start gives up with StopWanted. `env` goes to all
-        programs. `on_exit` is told, on another thread, of every end that was not asked for.
+        Embedded servers keep their data in `data_dir`; without one the data are temporary. `metrics`: with
+        the exporter, too. `secure`: TLS, passwords, rights and roles; `signed`: and signatures. Once
+        `stop` is set a start gives up with StopWanted. `env` goes to all programs.
+        `on_exit` is told, on another thread, of every end that was not asked for.
         """
         self._stop_wanted = stop or threading.Event()
         self._given_report, self._on_exit = report, on_exit
-        if data_dir is not None:
-            data_dir = data_dir.resolve()  # the servers work in folders of their own
-        self.stack = stack or Stack.from_environment(data_dir, secure=secure, report=self.report)
+        self.stack = stack or Stack.from_environment(
+            data_dir, secure=secure, signed=signed, report=self.report
+        )
         self._has_gateway, self._has_metrics, self._has_views = gateway, metrics, views
         self._env = dict(env or {})
         self._web_port = free_port() if web else None
@@ -238,18 +240,16 @@ class Pipeline:
     def _start_programs(self) -> None:
         """The schema first; topics while the programs load: stages wait for theirs to exist."""
         database = {"url": self.stack.database_url}
-        self._settings = load_settings(kafka=self.stack.admin_kafka, database=database)
+        self._settings = load_settings(database=database, **self.stack.admin)
         self.report(Step("preparing the database"))
         upgrade(self._settings.database.connection_url)
         self.stack.settle(self._settings)
         self._before = taken(self._settings)
         self.report(Step("starting the stages, the relay and the ticker"))
         watched = write_prometheus_files(self.stack.data_dir)
-        # Who believes nobody lets programs share no memory.
-        forks = self.stack.secure is None
-        self._supervisor = Supervisor(
-            self.stack.log_dir, env=watched, on_exit=self._ended, forks=forks
-        )
+        forks = self.stack.secure is None  # who believes nobody lets programs share no memory
+        logs = self.stack.log_dir
+        self._supervisor = Supervisor(logs, env=watched, on_exit=self._ended, forks=forks)
         wanted = {GATEWAY: self._has_gateway, WEB: self._web_port, "metrics": self._has_metrics}
         beside = (name for name, there in wanted.items() if there)
         for name in (*STAGES, "relay", "ticker", *beside):

@@ -15,6 +15,7 @@ from ops.local.kafka import KafkaServer
 from ops.local.kafka_security import KafkaSecurity
 from ops.local.postgres import PostgresServer
 from ops.local.postgres_security import PostgresSecurity, keep_password
+from ops.local.signed import ADMIN, Signed
 from storage.granting import grant, make_login
 from storage.roles import ROLES
 
@@ -27,7 +28,8 @@ _ROLES: Final = {role.process: role for role in ROLES}
 class Secure:
     """The secrets of one data directory, and who is told which."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, signed: bool = False) -> None:
+        """`signed`: with a key for each who writes, and signatures asked for."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = folder
         authority = Authority(folder)
@@ -35,6 +37,7 @@ class Secure:
         self.postgres = PostgresSecurity.made_by(authority, folder)
         self._web = authority.issue("console")
         self.authority_file = authority.file
+        self._signed = Signed.made_in(folder) if signed else None
 
     def settle(self, kafka: KafkaServer, settings: Settings) -> None:
         """Names, passwords and rights on both servers, as the catalogues say; the schema is there."""
@@ -47,16 +50,18 @@ class Secure:
             password = self._password_file(process).read_text()
             make_login(url, _login(process), role.name, password)
 
-    def admin_kafka(self, kafka: KafkaServer) -> dict[str, Any]:
-        """Settings of who sets up: by certificate."""
+    def admin(self, kafka: KafkaServer) -> dict[str, Any]:
+        """Settings of who sets up: by certificate, and with a key that may say everything."""
         identity = self.kafka.admin
-        return {
+        there = {
             "bootstrap_servers": kafka.mutual_servers,
             "security_protocol": "SSL",
             "ssl_cafile": self.authority_file,
             "ssl_certfile": identity.certificate,
             "ssl_keyfile": identity.key,
         }
+        signing = {} if self._signed is None else {"signing": self._signed.settings_of(ADMIN)}
+        return {"kafka": there, **signing}
 
     def environment(
         self, program: str, kafka: KafkaServer, postgres: PostgresServer, *, acts: bool = False
@@ -77,6 +82,8 @@ class Secure:
             url = postgres.url_of(_login(who))
             told["ESCROW_DATABASE__URL"] = url
             told["ESCROW_DATABASE__PASSWORD_FILE"] = str(self._password_file(who))
+        if self._signed is not None:
+            told |= self._signed.environment_of(who)
         if program == "web":
             told["ESCROW_WEB__SSL_CERTFILE"] = str(self._web.certificate)
             told["ESCROW_WEB__SSL_KEYFILE"] = str(self._web.key)

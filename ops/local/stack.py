@@ -26,7 +26,7 @@ from ops.local.secure import Secure
 
 KAFKA_VARIABLE = "ESCROW_KAFKA__BOOTSTRAP_SERVERS"
 DATABASE_VARIABLE = "ESCROW_DATABASE__URL"
-SECURE_VARIABLE = "ESCROW_UP_SECURE"
+SECURE_VARIABLE = "ESCROW_UP_SECURE"  # 1; `signed`: with signatures, too
 
 
 class DataInUseError(RuntimeError):
@@ -48,21 +48,25 @@ class Stack:
         kafka_properties: Mapping[str, str] | None = None,
         postgres_settings: Mapping[str, str] | None = None,
         secure: bool = False,
+        signed: bool = False,
         report: Report = silent,
     ) -> None:
         """Without `data_dir` the data are temporary. Ports that are None are chosen.
 
-        `secure`: with TLS, passwords, rights and roles; embedded servers only.
+        `secure`: with TLS, passwords, rights and roles; embedded servers only. `signed`: with
+        keys for all who write, too; that makes it secure.
         """
+        secure = secure or signed
         assert not secure or not (bootstrap_servers or database_url), (
             "secure: embedded servers only"
         )
         self._temporary = data_dir is None
-        self._data_dir = data_dir
+        # the servers work in folders of their own
+        self._data_dir = None if data_dir is None else data_dir.resolve()
         self._given_kafka, self._given_database = bootstrap_servers, database_url
         self._kafka_port, self._postgres_port = kafka_port, postgres_port
         self._heap_mb = heap_mb
-        self._secure_wanted = secure
+        self._secure_wanted, self._signed_wanted = secure, signed
         self.secure: Secure | None = None
         self._kafka_properties, self._postgres_settings = kafka_properties, postgres_settings
         self._given_report = report
@@ -77,12 +81,15 @@ class Stack:
         data_dir: Path | None = None,
         *,
         secure: bool = False,
+        signed: bool = False,
         report: Report = silent,
         heap_mb: int = 512,
     ) -> Self:
         """The servers that the environment names, embedded ones for those it does not."""
-        if secure or os.environ.get(SECURE_VARIABLE) == "1":
-            return cls(data_dir, secure=True, heap_mb=heap_mb, report=report)
+        wanted = os.environ.get(SECURE_VARIABLE)
+        signed = signed or wanted == "signed"
+        if secure or signed or wanted == "1":
+            return cls(data_dir, secure=True, signed=signed, heap_mb=heap_mb, report=report)
         return cls(
             data_dir,
             bootstrap_servers=os.environ.get(KAFKA_VARIABLE) or None,
@@ -132,11 +139,11 @@ class Stack:
         return self.secure.environment(program, self.kafka, self.postgres, acts=acts)
 
     @property
-    def admin_kafka(self) -> dict[str, Any]:
-        """The settings of Kafka for who sets up."""
+    def admin(self) -> dict[str, Any]:
+        """The settings of who sets up; the database's are not among them."""
         if self.secure is None or self.kafka is None:
-            return {"bootstrap_servers": self.bootstrap_servers}
-        return self.secure.admin_kafka(self.kafka)
+            return {"kafka": {"bootstrap_servers": self.bootstrap_servers}}
+        return self.secure.admin(self.kafka)
 
     @property
     def operator_file(self) -> Path | None:
@@ -248,7 +255,7 @@ class Stack:
             self._leave_data_dir()
             raise DataInUseError(f"{self.data_dir} was made {made}, and stays so")
         if self._secure_wanted:
-            self.secure = Secure(folder)
+            self.secure = Secure(folder, signed=self._signed_wanted)
 
     def _leave_data_dir(self) -> None:
         if self._lock is not None:

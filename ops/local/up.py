@@ -90,7 +90,9 @@ def ready_file(path: Path | None, addresses: Addresses) -> Iterator[None]:
             path.unlink()
 
 
-def run_up(data_dir: Path | None, *, gateway: bool, secure: bool, ready: Path | None) -> int:
+def run_up(
+    data_dir: Path | None, *, gateway: bool, secure: bool, signed: bool, ready: Path | None
+) -> int:
     """Start everything, say where it is, work until told to stop. Returns the exit code."""
     stop = stop_on_signals()
     console = Console(stderr=True, highlight=False)
@@ -106,6 +108,7 @@ def run_up(data_dir: Path | None, *, gateway: bool, secure: bool, ready: Path | 
                 metrics=True,
                 views=True,
                 secure=secure,
+                signed=signed,
                 stop=stop,
                 report=report,
                 on_exit=loudly(console),

@@ -49,7 +49,7 @@ def browser() -> Iterator[Browser]:
 
 
 class Visit:
-    """One window: its errors, its requests, and the bytes of its answers."""
+    """One window: its errors, its requests, and the bytes that its pages are made of."""
 
     def __init__(self, context: BrowserContext, base: str) -> None:
         self.page: Page = context.new_page()
@@ -67,7 +67,8 @@ class Visit:
             self.errors.append(message.text)
 
     def _on_response(self, response: Any) -> None:
-        if not response.url.endswith("/live"):  # it never ends
+        # What it asks for by itself, while it is looked at, grows with the time that a look takes.
+        if response.request.resource_type not in ("fetch", "xhr", "eventsource"):
             self.bytes += int(response.headers.get("content-length", 0))
 
     def go(self, path: str) -> Page:

@@ -15,7 +15,7 @@ import psutil
 from ops.local.processes import escrow
 from ops.local.stack import DATABASE_VARIABLE, KAFKA_VARIABLE
 
-START_SECONDS = 150  # the machine may be busy, the downloads have been made by then
+START_SECONDS = 300  # the machine may be busy, the downloads have been made by then
 END_SECONDS = 60
 
 

@@ -1,6 +1,7 @@
 """A whole line that believes nobody, and the settings of each who has a name there."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -33,13 +34,8 @@ class SecureLine:
 
     def settings(self, who: str, **kafka: Any) -> Settings:
         """Those of a program, or of a partner outside."""
-        prefix = "ESCROW_KAFKA__"
         told = self.pipeline.stack.environment_of("metrics" if who == STRANGER else who)
-        given: dict[str, Any] = {
-            name.removeprefix(prefix).lower(): value
-            for name, value in told.items()
-            if name.startswith(prefix)
-        }
+        given = _section("KAFKA", told)
         if who == STRANGER:
             del given["sasl_password_file"]
             given |= {"sasl_username": STRANGER, "sasl_password": _PASSWORD}
@@ -47,7 +43,9 @@ class SecureLine:
         if database:
             database["password_file"] = told["ESCROW_DATABASE__PASSWORD_FILE"]
         return load_settings(
-            kafka={**given, "request_timeout_ms": 10_000, **kafka}, database=database
+            kafka={**given, "request_timeout_ms": 10_000, **kafka},
+            database=database,
+            signing=_section("SIGNING", told),
         )
 
     def secrets(self) -> set[str]:
@@ -56,7 +54,16 @@ class SecureLine:
         found = {path.read_text() for path in folder.glob("*.password")}
         for key in folder.glob("*.key"):
             found |= set(key.read_text().splitlines()[1:-1])
-        return found
+        return found | {json.loads(key.read_text())["d"] for key in folder.glob("*.jwk")}
+
+
+def _section(name: str, told: Mapping[str, str]) -> dict[str, Any]:
+    prefix = f"ESCROW_{name}__"
+    return {
+        variable.removeprefix(prefix).lower(): value
+        for variable, value in told.items()
+        if variable.startswith(prefix)
+    }
 
 
 def writer_of(record: Record) -> str:
@@ -66,8 +73,8 @@ def writer_of(record: Record) -> str:
 
 @contextmanager
 def secure_line() -> Iterator[SecureLine]:
-    """Everything but the views."""
-    with Pipeline(secure=True, web=True, metrics=True) as pipeline:
+    """Everything but the views; each signs with a key of his own."""
+    with Pipeline(signed=True, web=True, metrics=True) as pipeline:
         yield SecureLine(pipeline)
 
 

@@ -16,8 +16,8 @@ from ops.local.stack import DATABASE_VARIABLE, SECURE_VARIABLE
 from tests.acceptance.running import Running
 from tests.integration.filled import corrupt
 
-pytestmark = pytest.mark.timeout(400)
-WHOLE_SECONDS = 300  # on a machine that does other things, too
+pytestmark = pytest.mark.timeout(900)
+WHOLE_SECONDS = 600  # on a machine that does other things, too
 Starter = Callable[..., Running]
 
 

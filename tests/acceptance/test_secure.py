@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from random import Random
 from socket import create_server
 from typing import Any, Final
 from urllib.request import urlopen
@@ -23,7 +24,7 @@ from kafka.errors import (
 )
 from kafka.protocol.admin import AlterClientQuotasRequest
 from psycopg import OperationalError, connect
-from sqlalchemy import make_url
+from sqlalchemy import make_url, text
 
 from consumers.engine import kafka_clients
 from consumers.engine.acls import (
@@ -37,8 +38,10 @@ from consumers.engine.acls import (
 )
 from consumers.engine.config import Settings
 from consumers.engine.kafka_clients import make_admin, make_consumer, make_producer
+from consumers.engine.safeguards import SigningSettings
 from ops.audit import run_audit
 from ops.local.certificates import Authority
+from ops.local.gateway import effects, entries
 from ops.local.traffic import Knobs, publish, stories
 from schemas.commands import PAYOUT_COMMANDS, REFUND_COMMANDS
 from schemas.door import Record
@@ -48,6 +51,8 @@ from schemas.topics import TOPIC_NAMES
 from storage.pulse import command_states
 from storage.reading import snapshot
 from tests.acceptance.secure_line import STRANGER, SecureLine, secure_line, user_name, writer_of
+from tests.attack.honest import command
+from tests.builders import a_record, sample
 from tests.integration.program import Program
 
 pytestmark = pytest.mark.timeout(300)
@@ -104,6 +109,35 @@ def test_partners_programs_and_auditor_each_under_their_own_name(line: SecureLin
     assert report.witnessed > 60
 
 
+def test_a_name_without_its_key_confirms_nothing_and_is_paid_nothing(line: SecureLine) -> None:
+    """Rights to a topic are not enough: whoever holds a partner's password, or the relay's."""
+    settings = line.settings("marketplace")
+    unsigned = settings.model_copy(update={"signing": SigningSettings()})
+    carriers = settings.model_copy(update={"signing": line.settings("carriers").signing})
+    paid = a_record("payment.captured", sample("payment.captured", "o-theft", payment_id="theft"))
+    publish([paid], line.settings("checkout"))
+    for number, thief in enumerate((unsigned, carriers)):
+        words = sample("delivery.confirmed", "o-theft")
+        publish([a_record("delivery.confirmed", words, id=f"theft-{number}")], thief)
+    order = command(Random(1), 1)  # its record is signed, with a key that nobody knows here
+    before = len(effects(line.pipeline.gateway_dir))
+    relay = line.settings("relay").model_copy(update={"signing": SigningSettings()})
+    publish([order.record, order.plain], relay)
+    line.pipeline.wait_idle()
+    while [e.does for e in entries(line.pipeline.gateway_dir)].count("forged") < 2:
+        time.sleep(0.1)
+    assert len(effects(line.pipeline.gateway_dir)) == before
+    with snapshot(line.settings("auditor").database.connection_url) as connection:
+        status = connection.execute(
+            text("SELECT status FROM escrows WHERE order_id = 'o-theft'")
+        ).scalar_one()
+        codes = connection.execute(
+            text("SELECT code FROM dead_letters WHERE key = 'o-theft'")
+        ).scalars()
+        assert list(codes) == ["bad_signature"] * 2
+    assert status == "HELD"
+
+
 def test_no_secret_is_in_a_command_line_an_environment_a_log_or_a_page(
     line: SecureLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,8 +157,8 @@ def test_no_secret_is_in_a_command_line_an_environment_a_log_or_a_page(
     for words in (("config", "show", "--json"), ("doctor", "--json"), ("lag", "--json")):
         shown[" ".join(words)] = escrow(*words).output
     shown["settings"] = repr(line.settings("operator"))
-    for where, text in shown.items():
-        assert not [secret for secret in secrets if secret in text], where
+    for where, said in shown.items():
+        assert not [secret for secret in secrets if secret in said], where
 
 
 def test_the_database_lets_nobody_in_without_tls_a_name_and_a_password(

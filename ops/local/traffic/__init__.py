@@ -5,7 +5,7 @@ Every record is a `schemas.door.Record` in CloudEvents' binary mode; partition a
 
 from ops.local.traffic.garbage import planted_code
 from ops.local.traffic.plain import PLAIN_FACTS, PLAIN_TOPICS, START_MS, plain, plain_amount
-from ops.local.traffic.publish import paced, publish
+from ops.local.traffic.publish import headers_of, paced, publish
 from ops.local.traffic.stream import Knobs, stories
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "PLAIN_TOPICS",
     "START_MS",
     "Knobs",
+    "headers_of",
     "paced",
     "plain",
     "plain_amount",

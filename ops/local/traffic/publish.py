@@ -2,12 +2,16 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from time import monotonic, sleep
 from typing import Any, Final
 
 from consumers.engine.config import Settings
 from consumers.engine.kafka_clients import make_producer
+from consumers.engine.signing import own_key
 from schemas.door import Record
+from schemas.keys import Signing
+from schemas.signatures import Unsigned, signature_header
 
 IN_FLIGHT_MAX: Final = 20_000
 _ACK_SECONDS: Final = 60.0
@@ -16,8 +20,10 @@ _ACK_SECONDS: Final = 60.0
 def publish(records: Iterable[Record], settings: Settings, **producer_options: Any) -> int:
     """Send all; keys choose the partitions. Returns their number once all are acknowledged.
 
-    Raises KafkaError for the first record that the broker does not take.
+    Each is signed where the settings have a key. Raises KafkaError for the first record that the
+    broker does not take.
     """
+    key = own_key(settings)
     producer = make_producer(settings, linger_ms=20, **producer_options)
     in_flight: deque[Any] = deque()
     count = 0
@@ -28,7 +34,7 @@ def publish(records: Iterable[Record], settings: Settings, **producer_options: A
                     record.topic,
                     key=record.key,
                     value=record.value,
-                    headers=list(record.headers),
+                    headers=headers_of(record, key),
                     timestamp_ms=record.timestamp_ms,
                 )
             )
@@ -40,6 +46,16 @@ def publish(records: Iterable[Record], settings: Settings, **producer_options: A
     finally:
         producer.close(timeout=5)
     return count
+
+
+def headers_of(record: Record, key: Signing | None) -> list[tuple[str, bytes | None]]:
+    """Its own, and a signature; what is no CloudEvent goes as it is, as a dead letter."""
+    headers = list(record.headers)
+    if key is None:
+        return headers
+    with suppress(Unsigned):
+        headers.append(signature_header(key, record.topic, record.key, record.value, headers))
+    return headers
 
 
 def _settle(in_flight: deque[Any], left: int) -> None:
