@@ -65,9 +65,9 @@ test-unit: install
 chaos: install
 	@$(BIN)/python -m tests.chaos long --hours $(or $(HOURS),1)
 
-# The pictures in docs/console; needs Chromium.
+# The pictures in docs/console; needs Chromium. ARGS="overview lag": only these.
 screenshots: install
-	@$(BIN)/python -m tests.acceptance.screenshots
+	@$(BIN)/python -m tests.acceptance.screenshots $(ARGS)
 
 # The published contract as the official AsyncAPI parser reads it; needs Node and npm.
 contract: install

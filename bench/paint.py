@@ -26,6 +26,7 @@ PAGES: Final = (
     "/suppliers",
     "/alarms",
     "/runbook",
+    "/webhooks",
     "/reconciliation",
     "/contract",
 )

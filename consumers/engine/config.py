@@ -67,6 +67,7 @@ class WebSettings(Section):
     proxy_secret_file: Path | None = None  # what the proxy proves itself with, in X-Escrow-Proxy
     proxy_user_header: str = "X-Forwarded-User"
     gateway_files: Path | None = None  # folder of gateways' daily files, to be reconciled by name
+    webhooks: Path | None = None  # where `escrow webhooks run` keeps what it tells: its --data
 
 
 class WebhookSettings(Section):

@@ -62,6 +62,15 @@ class Following:
                 for where in self._consumer.assignment()
             }
 
+    @property
+    def behind(self) -> int:
+        """How many offsets lie between where it reads on and the ends of the topic."""
+        with asked(self._settings):
+            self._assign()
+            there = list(self._consumer.assignment())
+            ends = self._consumer.end_offsets(there) if there else {}
+            return sum(end - self._consumer.position(where) for where, end in ends.items())
+
     def _assign(self) -> None:
         if time.monotonic() - self._looked_at < NEW_PARTITIONS_SECONDS:
             return

@@ -39,6 +39,7 @@ from ops.web import (
     runbook,
     signing_in,
     suppliers,
+    webhook_pages,
 )
 from ops.web.assets import Assets
 from ops.web.console import Console, address_of, console_of, person_of
@@ -99,6 +100,7 @@ def _routes() -> list[BaseRoute]:
         *mediation.routes,
         *suppliers.routes,
         *alarm_pages.routes,
+        *webhook_pages.routes,
         *runbook.routes,
         *reconciling.routes,
         *contract.routes,

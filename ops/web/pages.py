@@ -21,6 +21,7 @@ _NAV: Final = (
     ("/mediation", "Mediation"),
     ("/suppliers", "Suppliers"),
     ("/alarms", "Alarms"),
+    ("/webhooks", "Webhooks"),
     ("/reconciliation", "Reconciliation"),
     ("/contract", "Contract"),
 )

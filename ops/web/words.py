@@ -23,7 +23,8 @@ _TONES: Final[dict[str, str]] = {
     **dict.fromkeys(("stuck", "no-members", "FAILED", "RETURNED", "CHARGED_BACK"), "bad"),
     **dict.fromkeys(("HELD", "ACCEPTED", "parked", "FROZEN"), "calm"),
     **dict.fromkeys(("dead_letter", "critical"), "bad"),
-    "warning": "warn",
+    **dict.fromkeys(("warning", "failing", "gave up", "not named"), "warn"),
+    "sending": "calm",
 }
 
 

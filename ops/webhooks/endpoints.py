@@ -30,6 +30,11 @@ class Endpoint(NamedTuple):
     types: frozenset[str]
     secrets: tuple[bytes, ...]
 
+    @property
+    def host(self) -> str:
+        """All of the address that is shown: what follows may be a secret of the receiver's."""
+        return urlsplit(self.url).hostname or ""
+
 
 def read_endpoints(file: Path) -> tuple[Endpoint, ...]:
     """JSON: [{"name", "url", "secret_file", "types"?}]. Raises ConfigError."""

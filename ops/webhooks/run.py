@@ -27,6 +27,7 @@ from schemas.order_events import ORDER_EVENTS
 
 RECORDS_MAX: Final = 500
 WAITING_MAX: Final = 100_000  # then nothing more is read until receivers have caught up
+LOOK_SECONDS: Final = 5.0  # between two notes of how far behind the topic we are
 RETRY_SECONDS: Final = 2.0
 log = structlog.get_logger()
 
@@ -48,6 +49,7 @@ def run_webhooks(
         raise ConfigError("webhooks.endpoints_file: name the file that says whom to tell")
     endpoints = read_endpoints(file)
     with ExitStack() as until_the_end, Store(data_dir) as store:
+        store.names((one.name, one.host, ", ".join(sorted(one.types))) for one in endpoints)
         for endpoint in endpoints:
             until_the_end.enter_context(_sender(endpoint, data_dir, stop))
         until_the_end.callback(stop.set)  # whatever ends this ends the senders
@@ -82,9 +84,13 @@ def _begin(settings: Settings, store: Store, topic: str, *, from_beginning: bool
 def _follow(
     settings: Settings, store: Store, endpoints: tuple[Endpoint, ...], stop: Event, topic: str
 ) -> None:
+    looked = float("-inf")
     with Following(settings, topic, store.positions()) as following:
         while not stop.is_set():
             HEALTH.turned(worked=True)
+            if time.monotonic() - looked >= LOOK_SECONDS:
+                store.looked(following.behind, time.time())
+                looked = time.monotonic()
             if store.waiting() >= WAITING_MAX:
                 log.warning("receivers are far behind: nothing more is read", waiting=WAITING_MAX)
                 stop.wait(RETRY_SECONDS)

@@ -68,7 +68,7 @@ class Sender:
         error = post(self._endpoint, delivery, int(self._clock()), self._answer_seconds)
         now = self._clock()
         if error is None:
-            self._store.taken(delivery)
+            self._store.taken(delivery, now)
             self._failures, self._paused_until = 0, 0.0
             return True
         self._failures += 1

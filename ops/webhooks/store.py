@@ -20,8 +20,16 @@ CREATE TABLE IF NOT EXISTS deliveries (
   due_at REAL NOT NULL, dead_at REAL, error TEXT, UNIQUE (endpoint, id)
 );
 CREATE INDEX IF NOT EXISTS deliveries_due ON deliveries (endpoint, due_at) WHERE dead_at IS NULL;
+CREATE TABLE IF NOT EXISTS receivers (
+  endpoint TEXT PRIMARY KEY, host TEXT NOT NULL, types TEXT NOT NULL, named INTEGER NOT NULL,
+  taken INTEGER NOT NULL DEFAULT 0, taken_at REAL,
+  failures INTEGER NOT NULL DEFAULT 0, failed_at REAL, error TEXT
+);
+CREATE TABLE IF NOT EXISTS looks (
+  one INTEGER PRIMARY KEY CHECK (one = 1), at REAL NOT NULL, behind INTEGER NOT NULL
+);
 """
-_COLUMNS: Final = "n, endpoint, id, type, body, attempts, due_at, dead_at, error"
+COLUMNS: Final = "n, endpoint, id, type, body, attempts, due_at, dead_at, error"
 
 
 class Delivery(NamedTuple):
@@ -65,6 +73,22 @@ class Store:
         if known != cluster_id:
             raise WrongCluster(f"the data belong to cluster {known}, this is {cluster_id}")
 
+    def names(self, receivers: Iterable[tuple[str, str, str]]) -> None:
+        """Endpoint, host and types of all that are told from now on; those of before stay known."""
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute("UPDATE receivers SET named = 0")
+            self._db.executemany(
+                "INSERT INTO receivers (endpoint, host, types, named) VALUES (?, ?, ?, 1)"
+                " ON CONFLICT (endpoint) DO UPDATE"
+                " SET host = excluded.host, types = excluded.types, named = 1",
+                list(receivers),
+            )
+
+    def looked(self, behind: int, now: float) -> None:
+        """The topic was looked at, and so many of its records are not read yet."""
+        self._db.execute("INSERT OR REPLACE INTO looks VALUES (1, ?, ?)", (now, behind))
+
     def positions(self) -> dict[int, int]:
         """Partition → next offset; empty at the first start."""
         return dict(self._db.execute("SELECT partition, next_offset FROM positions").fetchall())
@@ -95,28 +119,43 @@ class Store:
     def due(self, endpoint: str, now: float, limit: int) -> list[Delivery]:
         """Those that may be tried now, the longest waiting first."""
         rows = self._db.execute(
-            f"SELECT {_COLUMNS} FROM deliveries WHERE endpoint = ? AND dead_at IS NULL"  # noqa: S608
+            f"SELECT {COLUMNS} FROM deliveries WHERE endpoint = ? AND dead_at IS NULL"  # noqa: S608
             " AND due_at <= ? ORDER BY due_at, n LIMIT ?",
             (endpoint, now, limit),
         )
         return [Delivery(*row) for row in rows]
 
-    def taken(self, delivery: Delivery) -> None:
+    def taken(self, delivery: Delivery, now: float) -> None:
         """Its receiver has it."""
-        self._db.execute("DELETE FROM deliveries WHERE n = ?", (delivery.n,))
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute("DELETE FROM deliveries WHERE n = ?", (delivery.n,))
+            self._db.execute(
+                "UPDATE receivers SET taken = taken + 1, taken_at = ?, failures = 0"
+                " WHERE endpoint = ?",
+                (now, delivery.endpoint),
+            )
 
     def failed(self, delivery: Delivery, error: str, due_at: float | None, now: float) -> None:
         """Try again then; or, where `due_at` is None, give it up."""
-        self._db.execute(
-            "UPDATE deliveries SET attempts = attempts + 1, error = ?, due_at = ?, dead_at = ?"
-            " WHERE n = ?",
-            (error, now if due_at is None else due_at, now if due_at is None else None, delivery.n),
-        )
+        due, dead = (now, now) if due_at is None else (due_at, None)
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute(
+                "UPDATE deliveries SET attempts = attempts + 1, error = ?, due_at = ?, dead_at = ?"
+                " WHERE n = ?",
+                (error, due, dead, delivery.n),
+            )
+            self._db.execute(
+                "UPDATE receivers SET failures = failures + 1, failed_at = ?, error = ?"
+                " WHERE endpoint = ?",
+                (now, error, delivery.endpoint),
+            )
 
     def dead(self, limit: int, endpoint: str | None = None) -> list[Delivery]:
         """Those that were given up, the newest first."""
         rows = self._db.execute(
-            f"SELECT {_COLUMNS} FROM deliveries WHERE dead_at IS NOT NULL"  # noqa: S608
+            f"SELECT {COLUMNS} FROM deliveries WHERE dead_at IS NOT NULL"  # noqa: S608
             " AND (? IS NULL OR endpoint = ?) ORDER BY dead_at DESC, n DESC LIMIT ?",
             (endpoint, endpoint, limit),
         )
@@ -129,4 +168,15 @@ class Store:
             " WHERE dead_at IS NOT NULL AND (? IS NULL OR endpoint = ?) AND (? IS NULL OR id = ?)",
             (now, endpoint, endpoint, id_, id_),
         )
+        return done.rowcount
+
+    def again_these(self, now: float, numbers: Iterable[int]) -> int:
+        """Those of these numbers that were given up, tried from the beginning; how many."""
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            done = self._db.executemany(
+                "UPDATE deliveries SET attempts = 0, dead_at = NULL, due_at = ?"
+                " WHERE dead_at IS NOT NULL AND n = ?",
+                [(now, n) for n in numbers],
+            )
         return done.rowcount

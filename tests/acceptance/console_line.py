@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from consumers.engine.config import Settings
@@ -14,6 +15,7 @@ from ops.local.pipeline import Pipeline
 from ops.local.processes import escrow
 from ops.local.traffic import Knobs, publish, stories
 from schemas.door import Record
+from tests.acceptance.webhooks_beside import webhooks_beside
 from tests.builders import a_record, sample
 
 DAY_MS: Final = 86_400_000
@@ -72,12 +74,21 @@ def the_world(now_ms: int) -> Iterator[Record]:
 
 @contextmanager
 def console_line(**more: str) -> Iterator[Pipeline]:
-    """The line, its console open to a mediator called olga, and the world decided; `more`: variables for all programs."""
-    role = {"ESCROW_WEB__ROLE": "mediator", "ESCROW_WEB__OPERATOR": "olga"}
-    with Pipeline(web=True, metrics=True, views=True, env=role | more) as pipeline:
-        publish(the_world(time.time_ns() // 1_000_000), pipeline.settings)
-        pipeline.wait_idle(90)
-        yield pipeline
+    """The line, its console open to a mediator called olga, the world decided, and others told of it.
+
+    `more`: variables for all programs.
+    """
+    with TemporaryDirectory() as folder:
+        given = {
+            "ESCROW_WEB__ROLE": "mediator",
+            "ESCROW_WEB__OPERATOR": "olga",
+            "ESCROW_WEB__WEBHOOKS": folder,
+        }
+        with Pipeline(web=True, metrics=True, views=True, env=given | more) as pipeline:
+            publish(the_world(time.time_ns() // 1_000_000), pipeline.settings)
+            pipeline.wait_idle(90)
+            with webhooks_beside(pipeline.settings, Path(folder)):
+                yield pipeline
 
 
 def many_parcels(count: int, prefix: str) -> Iterator[Record]:

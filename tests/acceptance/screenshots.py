@@ -1,10 +1,10 @@
-"""`make screenshots`: the pictures of docs/console, taken of a real line in a real browser."""
+"""`make screenshots`: the pictures of docs/console, taken of a real line in a real browser; `ARGS="NAME..."`: only these."""
 
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, NamedTuple
@@ -43,8 +43,8 @@ class Picture(NamedTuple):
     first: Callable[[Page], None] = _as_it_is
 
 
-def take(folder: Path) -> None:
-    """All pictures, each once: pages in light or dark, wide or narrow; the overview in full."""
+def take(folder: Path, names: Collection[str] = ()) -> None:
+    """These pictures, or all, each once: pages in light or dark, wide or narrow; the overview in full."""
     folder.mkdir(parents=True, exist_ok=True)
     with (
         console_line(**CONTROLS) as line,
@@ -56,6 +56,8 @@ def take(folder: Path) -> None:
         write_account(line, account, plant=8)
         _a_stage_stands_still(line)
         for picture in _pictures(line, account):
+            if names and picture.name not in names:
+                continue
             with visit(running, line.web_url, picture.scheme, picture.size) as window:
                 page = window.go(picture.path)
                 picture.first(page)
@@ -85,6 +87,8 @@ def _pictures(line: Pipeline, account: Path) -> Iterator[Picture]:
         Picture("mediation", f"/mediation/{VIOLIN}", "dark"),
         Picture("suppliers", "/suppliers", "light"),
         Picture("suppliers-narrow", "/suppliers", "dark", NARROW),
+        Picture("webhooks", "/webhooks", "light", whole=True),
+        Picture("webhooks-narrow", "/webhooks", "dark", NARROW, whole=True),
         Picture("reconciliation", "/reconciliation", "light", first=compared),
         Picture("contract", "/contract/refund.offered", "dark"),
     )
@@ -122,4 +126,4 @@ def _letter(line: Pipeline) -> str:
 
 
 if __name__ == "__main__":
-    take(FOLDER)
+    take(FOLDER, sys.argv[1:])

@@ -73,6 +73,7 @@ def pages(window: Visit) -> list[str]:
         "/suppliers",
         "/alarms",
         "/runbook",
+        "/webhooks",
         "/reconciliation",
         "/contract",
         "/contract/refund.offered",
@@ -199,6 +200,30 @@ def test_without_scripts_everything_can_be_read(chrome: Browser, line: Pipeline)
         page.fill("[data-find]", VIOLIN)
         page.press("[data-find]", "Enter")
         page.wait_for_url(f"**/orders/{VIOLIN}")
+
+
+def test_a_webhook_that_was_given_up_is_sent_again_without_scripts(
+    chrome: Browser, line: Pipeline
+) -> None:
+    assert line.web_url is not None
+    with visit(chrome, line.web_url, java_script_enabled=False) as opened:
+        page = opened.go("/webhooks")
+        assert "desk does not take what it is told: HTTP 503" in opened.text("#verdict")
+        page.get_by_role("link", name="see why, then have them sent again").click()
+        assert "archive order-violin mediation.available" in opened.text("#given-up")
+        assert "HTTP 410" in opened.text("#given-up")
+        number = page.locator("input[name=n]").count()
+        page.locator("input[name=n]").first.check()
+        page.fill("#reason", "the archive is back")
+        page.get_by_role("button", name="Send those chosen again").click()
+        assert "1 will be sent again" in opened.text()
+
+        def left() -> bool:
+            page = opened.go("/webhooks")
+            return page.locator("input[name=n]").count() == number - 1
+
+        until(left)
+        until(lambda: "sending" not in opened.go("/webhooks").inner_text("#receivers"))
 
 
 def test_a_keyboard_is_enough(window: Visit) -> None:

@@ -22,21 +22,22 @@ from tests.integration.program import Program
 
 
 class Terminal:
-    """One end of a pseudo-terminal of 80 columns, with `escrow top` at the other."""
+    """One end of a pseudo-terminal of 80 columns, with a program of ours at the other."""
 
     def __init__(self, number: int, process: subprocess.Popen[bytes]) -> None:
         self.number, self.process = number, process
         self.shown = ""
 
-    def wait_for(self, text: str, seconds: float = 60.0) -> None:
-        """Until it was shown after the last call; fails if it never is."""
+    def wait_for(self, text: str, seconds: float = 60.0) -> str:
+        """Until it was shown after the last call, and all that was; fails if it never is."""
         deadline = time.monotonic() + seconds
         while text not in self.shown:
             assert time.monotonic() < deadline, f"no {text!r} in {self.shown[-2_000:]!r}"
             ready, _, _ = select.select([self.number], [], [], 0.2)
             if ready:
                 self.shown += os.read(self.number, 65_536).decode(errors="replace")
-        self.shown = ""
+        shown, self.shown = self.shown, ""
+        return shown
 
     def press(self, key: str) -> None:
         os.write(self.number, key.encode())
@@ -49,12 +50,13 @@ def _take_the_terminal() -> None:
 
 
 @contextmanager
-def at_a_terminal(env: dict[str, str]) -> Iterator[tuple[Terminal, list[Any]]]:
+def at_a_terminal(env: dict[str, str], *words: str) -> Iterator[tuple[Terminal, list[Any]]]:
+    """`escrow top`, or what these words are; and the terminal's settings as they were before."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 80, 0, 0))
     before = termios.tcgetattr(theirs)
     process = subprocess.Popen(
-        escrow("top", "--every", "0.2"),
+        escrow(*(words or ("top", "--every", "0.2"))),
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
