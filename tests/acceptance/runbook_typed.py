@@ -49,6 +49,7 @@ ELSEWHERE: Final = {
     "moving to another cluster": "the same",
     "commands were lost": "test_gateway.py: the simulator halts, and begins anew",
     "after a restore": "recovery.py (`make recovery`)",
+    "archive not readable": "test_archive.py: files damaged, gone, verified and moved",
     "database away": "drills.py (`make drills`)",
     "topic missing": "drills.py",
     "keys or rules cannot be used": "test_secure.py, test_keys.py",

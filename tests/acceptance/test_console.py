@@ -210,7 +210,7 @@ def test_a_webhook_that_was_given_up_is_sent_again_without_scripts(
         page = opened.go("/webhooks")
         assert "desk does not take what it is told: HTTP 503" in opened.text("#verdict")
         page.get_by_role("link", name="see why, then have them sent again").click()
-        assert "archive order-violin mediation.available" in opened.text("#given-up")
+        assert "fact.refused" in opened.text("#given-up")
         assert "HTTP 410" in opened.text("#given-up")
         number = page.locator("input[name=n]").count()
         page.locator("input[name=n]").first.check()

@@ -17,8 +17,8 @@ from tests.unit.test_webhooks import SECRET, Receiver, receiving
 # Name, what it is told, and how it answers first; then it takes what it gets.
 RECEIVERS: Final[tuple[tuple[str, str, list[str]], ...]] = (
     ("shop", "fact.refused", []),
-    ("desk", "alarm.raised", ["503"] * 1_000),
-    ("archive", "mediation.available", ["410"]),
+    ("desk", "order.changed", ["503"] * 1_000),
+    ("archive", "fact.refused", ["410"]),
 )
 
 
