@@ -18,6 +18,7 @@ from schemas.commands import (
 )
 from schemas.envelope import BadEnvelope, from_headers, last_headers
 from schemas.keys import KeyRing
+from schemas.order_events import SOURCE
 from schemas.signatures import HEADER, Covered, Unsigned, signers
 from schemas.strict_json import DuplicateKey, NotJson, parse_object
 
@@ -59,10 +60,11 @@ def read_signed_command(
     headers: Iterable[tuple[str, bytes | None]],
     t: int,
 ) -> PaymentCommand | CommandStatusRequested:
-    """The command of a record, if one of the ring's keys has signed it for this topic and order.
+    """The command of a record, if the relay's key has signed it for this topic and order.
 
-    `t`: ms UTC of the record, or now where its time cannot be believed. Raises Unsigned for what
-    the relay did not write, Unreadable for what is no command.
+    A key that may sign every type, in the name of its own source, commands nothing. `t`: ms UTC of
+    the record, or now where its time cannot be believed. Raises Unsigned for what the relay did not
+    write, Unreadable for what is no command.
     """
     headers = list(headers)
     last = last_headers(headers)
@@ -70,6 +72,8 @@ def read_signed_command(
         sent = from_headers(last)
     except BadEnvelope as error:
         raise Unreadable(str(error)) from None
+    if sent.source != SOURCE:
+        raise Unsigned("it is not said in the name of the pipeline")
     what = Covered(topic, key, sent, last.get("content-type"), value)
     signers(ring, what, last.get(HEADER), t, revoked_for_all_time=True)
     kind = KIND_OF_TOPIC.get(topic)

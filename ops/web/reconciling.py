@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -115,7 +116,15 @@ def _files(request: Request) -> list[GatewayFile]:
     return sorted(files, key=lambda file: -file.changed_at)[:FILES_SHOWN]
 
 
-routes: Final = [
-    Route("/reconciliation", show, methods=["GET"]),
-    Route("/reconciliation", looked_at("auditor", reconcile, files_max=1), methods=["POST"]),
-]
+_reconciled: Final = looked_at("auditor", reconcile, files_max=1)
+
+
+async def _asked(request: Request) -> Response:
+    """One address, so that what it allows is said whole."""
+    if request.method == "POST":
+        answer: Response = await _reconciled(request)
+        return answer
+    return await run_in_threadpool(show, request)
+
+
+routes: Final = [Route("/reconciliation", _asked, methods=["GET", "POST"])]

@@ -207,6 +207,12 @@ def without_authority(rng: Random, honest: Honest) -> Attack:
     return Attack("without_authority", record, code)
 
 
+def in_his_own_name(honest: Honest) -> Attack:
+    """A command signed, and said, by one whose key may sign every type: he is not the relay."""
+    record = _resigned(from_source(honest.plain, "/shop"), "shop")
+    return Attack("in_his_own_name", record, "forged")
+
+
 def due_code(record: Record) -> str:
     """What an earlier check of RULES 3.1 says by the independent model; else `bad_signature`."""
     headers = {n: v.decode("utf-8", "surrogateescape") for n, v in record.headers if v is not None}

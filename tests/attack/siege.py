@@ -16,7 +16,7 @@ from schemas.door import Record, Rejected, decode
 from schemas.facts import FACT_TYPES
 from schemas.keys import KeyRing
 from schemas.trust import AllOf, SignatureRules, SourceRules
-from tests.attack.forging import Attack, forge, without_authority
+from tests.attack.forging import Attack, forge, in_his_own_name, without_authority
 from tests.attack.honest import SOURCE_RULES, Honest, command, fact
 from tests.attack.keys import ring
 
@@ -121,6 +121,8 @@ def commands_plan(rng: Random, attacks: int) -> Plan:
 
 
 def _on_command(rng: Random, honest: Honest) -> Attack:
+    if rng.random() < 0.05:
+        return in_his_own_name(honest)
     attack = forge(rng, honest)
     while attack.record.topic not in Channels().kinds:  # no gateway reads there
         attack = forge(rng, honest)

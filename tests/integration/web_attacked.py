@@ -94,11 +94,12 @@ def description() -> dict[str, Any]:
 def _operation(method: str, path: str, names: list[str]) -> dict[str, Any]:
     text = {"type": "string"}
     told = [{"name": name, "in": "path", "required": True, "schema": text} for name in names]
-    codes = READS if method == "GET" or path.startswith("/sign-in") else FORMS
+    codes = READS if method == "GET" or path.startswith("/sign-") else FORMS
     kinds = ("text/html", "text/plain", "application/json")
+    content: dict[str, Any] = {"content": {kind: {} for kind in kinds}}
     operation: dict[str, Any] = {
         "responses": {
-            code: {"description": code, "content": {kind: {} for kind in kinds}} for code in codes
+            code: {"description": code, **({} if code == "303" else content)} for code in codes
         }
     }
     if method == "GET":
