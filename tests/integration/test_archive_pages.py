@@ -10,18 +10,19 @@ import pytest
 from starlette.testclient import TestClient
 
 from consumers.engine.config import Settings
-from escrow.policy import CURRENT, POLICIES
+from escrow.policy import CURRENT, DAY_MS, POLICIES
 from escrow.policy_text import file_of
 from ops.web.app import create_app
 from storage.archive_files import opened
-from tests.builders import T0
+from tests.builders import T0, a_record
 from tests.integration.filled import Filler
 from tests.integration.program import Program
 from tests.integration.small_world import HELD, RELEASED, SPLIT
-from tests.integration.test_archive import put_away, settled
+from tests.integration.test_archive import settled
 from tests.unit.looks import Eyes, a_sample, seen_by
 
 ARCHIVED: Final = (RELEASED, SPLIT)
+WHO: Final = ("--operator", "anna", "--reason", "the year is over")
 A_DAY_LATER_NS: Final = (T0 + 86_400_000) * 1_000_000
 
 
@@ -71,7 +72,8 @@ def test_pages_packs_and_what_if_are_those_without_an_archive(
     tmp_path: Path,
 ) -> None:
     escrow, url = Program(settings, monkeypatch), settings.database.connection_url
-    Filler(url).records(settled())
+    later = a_record("supplier.reported", id="end", t=T0 + 90 * DAY_MS)  # time has passed
+    Filler(url).records([*settled(), later])
 
     def told() -> list[Any]:
         what_if = escrow.json("whatif", "--policy", policy)
@@ -81,7 +83,11 @@ def test_pages_packs_and_what_if_are_those_without_an_archive(
     before = told()
     folder = tmp_path / "archive"
     folder.mkdir()
-    assert put_away(url, folder).orders == len(ARCHIVED)
+    run = ["archive", "run", "--into", str(folder), "--days", "30", *WHO]
+    escrow(*run, "--dry-run")
+    assert escrow.json(*run, "--yes")["orders"] == len(ARCHIVED)
+    (listed,) = escrow.json("archive", "list")
+    assert (listed["orders"], listed["folder"]) == (len(ARCHIVED), str(folder))
     assert told() == before
     assert {1: CURRENT} == POLICIES
 
@@ -96,3 +102,5 @@ def test_pages_packs_and_what_if_are_those_without_an_archive(
     assert client.get(f"/orders/{HELD}").status_code == 200
     left = escrow.json("whatif", "--policy", policy, code=1)
     assert (left["orders"], sorted(left["unreadable"])) == (1, sorted(ARCHIVED))
+    escrow("archive", "move", "--to", str(tmp_path / "elsewhere"), "--yes")
+    assert told() == before

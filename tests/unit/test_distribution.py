@@ -7,8 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import Index, PrimaryKeyConstraint, UniqueConstraint
+from typer.testing import CliRunner
 
 import storage
+from ops.cli.main import app
 from storage.distribution import (
     BY_ORDER,
     BY_THEIR_OWN_KEY,
@@ -124,3 +126,10 @@ def test_the_ddl_spreads_each_table_once_and_puts_the_guards_back() -> None:
     assert dropped == {"facts", "resolutions", "postings"}
     for name in dropped:
         assert any(line.startswith(f"SELECT run_command_on_shards('{name}'") for line in made)
+
+
+def test_the_command_prints_what_would_be_run_and_what_is_open() -> None:
+    answer = CliRunner().invoke(app, ["db", "distribution"])
+    assert answer.exit_code == 0
+    assert all(f"-- open: {name}: " in answer.stdout for name in OPEN)
+    assert all(statement in answer.stdout for statement in ddl())

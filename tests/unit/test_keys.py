@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from consumers.engine.config import load_settings
 from consumers.engine.processing import Halt
 from consumers.engine.signing import SIGNED_TOPICS, Wire, own_key, signing_wires
 from consumers.engine.trusting import Trusting
+from ops.cli.main import app
 from ops.signing_keys import NewKey, make_key, revoke
 from schemas.door import Fact, decode
 from schemas.keys import BadKeys, KeyRing, signing_key
@@ -169,3 +171,24 @@ def test_a_process_signs_what_its_readers_ask_for_and_nothing_else() -> None:
     told = wire._replace(topic="escrow.order-events.v1")
     assert sign(told) is told
     assert len(SIGNED_TOPICS) == 10
+
+
+def test_keys_are_made_shown_and_revoked_on_the_command_line(tmp_path: Path) -> None:
+    jwks, private = tmp_path / "keys.json", tmp_path / "shop.json"
+
+    def escrow(*words: str, code: int = 0) -> str:
+        answer = CliRunner().invoke(app, [*words, "--keys", str(jwks)])
+        assert answer.exit_code == code, answer.output
+        return answer.stdout
+
+    new = ["keys", "new", "--holder", "shop", "--source", "/shop", "--type", "payment.*"]
+    kid = escrow(*new, "--private", str(private)).strip()
+    escrow(*new, "--private", str(private), code=2)  # none is replaced
+    (key,) = json.loads(escrow("keys", "list", "--json"))
+    assert key["kid"] == kid
+    escrow("keys", "revoke", kid, "--dry-run")
+    assert KeyRing.from_file(jwks).all()[0].revoked_at is None
+    assert "revoked" in escrow("keys", "revoke", kid, "--yes")
+    assert KeyRing.from_file(jwks).all()[0].revoked_at is not None
+    assert "no: revoked" in escrow("keys", "list").replace("\n", " ")
+    escrow("keys", "revoke", "nobody", "--yes", code=2)
