@@ -26,7 +26,7 @@ from schemas.commands import COMMAND_TOPIC, Kind, PaymentCommand
 from schemas.keys import Signing
 
 READY_SECONDS_MAX: Final = 60.0
-MARK_AGAIN_SECONDS: Final = 2.0  # until a program that begins at the end of the topics is there
+MARK_AGAIN_SECONDS: Final = 0.5  # until a program that begins at the end of the topics is there
 LISTEN_MS: Final = 50
 DEAF_SECONDS: Final = 1.0  # waited for a mark where an earlier one was never answered
 _KINDS: Final[tuple[Kind, ...]] = ("refund", "payout")
