@@ -113,8 +113,8 @@ def _on(kit: Kit, folder: Path, bootstrap: str) -> Iterator[Line]:
             found = [word.replace(place, what) for word in found]
         return tuple(found)
 
-    sandbox = Described(words(kit.payments), kit.amounts)
     env = _with_our_python()
+    sandbox = Described(words(kit.payments), kit.amounts, env)
     if key is not None:
         env["ESCROW_SIGNING__KEYS_FILE"] = str(keys)
     with ExitStack() as until_the_end:

@@ -5,8 +5,10 @@ each, from a command's output or an address.
 """
 
 import json
+import os
 import subprocess
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Protocol
 from urllib.request import urlopen
 
@@ -35,6 +37,7 @@ class Described(NamedTuple):
 
     payments: tuple[str, ...]  # a command, or one http address
     amounts: Mapping[Trick, int]  # amount_minor that brings it about
+    env: Mapping[str, str] = MappingProxyType({})  # of that command, beside ours
 
     def arrange(self, trick: Trick, command: PaymentCommand) -> PaymentCommand | None:
         if trick in self.amounts:
@@ -58,7 +61,12 @@ class Described(NamedTuple):
                 text: str = answer.read().decode()
                 return text
         return subprocess.run(
-            self.payments, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=True
+            self.payments,
+            env={**os.environ, **self.env},
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_SECONDS,
+            check=True,
         ).stdout
 
 

@@ -22,7 +22,7 @@ SIGNED: Final = {
 }
 SIMULATOR: Final = """
 program = "escrow gateway --data {data}"
-payments = "python -m tests.integration.simulator_paid {data}"
+payments = "python tests/integration/simulator_paid.py {data}"
 signed = true
 [amounts]
 refuses_for_now = 19901
