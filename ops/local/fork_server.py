@@ -12,6 +12,7 @@ import selectors
 import signal
 import socket
 import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, Final
 
@@ -47,6 +48,7 @@ def _serve(channel: socket.socket) -> dict[str, Any] | None:
     wakes.setblocking(False)
     signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
     signal.set_wakeup_fd(wakes.fileno())
+    unheard: int | None = None  # the last fork, of which who asked may not have heard yet
     with woken, wakes, channel.makefile("rb") as lines, selectors.DefaultSelector() as selector:
         selector.register(channel, selectors.EVENT_READ)
         selector.register(woken, selectors.EVENT_READ)
@@ -56,7 +58,11 @@ def _serve(channel: socket.socket) -> dict[str, Any] | None:
                 woken.recv(4096)
                 _tell_of_ended(channel)
             if channel in ready:
-                line = lines.readline()  # one at a time: who asks waits for the answer
+                try:
+                    line = lines.readline()  # one at a time: who asks waits for the answer
+                except ConnectionResetError:  # who asked has died, with an answer unread
+                    _end_alone(unheard)
+                    return None
                 if not line:
                     return None
                 pid = os.fork()
@@ -65,7 +71,19 @@ def _serve(channel: socket.socket) -> dict[str, Any] | None:
                     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                     wish: dict[str, Any] = json.loads(line)
                     return wish
-                _say(channel, pid=pid)
+                unheard = pid
+                try:
+                    _say(channel, pid=pid)
+                except OSError:
+                    _end_alone(unheard)
+                    return None
+
+
+def _end_alone(pid: int | None) -> None:
+    """Nobody else knows of it: those that were heard of are ended by the asker's guardian."""
+    with suppress(ChildProcessError):  # it has ended, and was told of
+        if pid is not None and os.waitpid(pid, os.WNOHANG) == (0, 0):
+            os.kill(pid, signal.SIGTERM)
 
 
 def _tell_of_ended(channel: socket.socket) -> None:
@@ -76,7 +94,8 @@ def _tell_of_ended(channel: socket.socket) -> None:
             return
         if pid == 0:
             return
-        _say(channel, ended=pid, code=os.waitstatus_to_exitcode(status))
+        with suppress(OSError):  # the next look at the channel finds that nobody listens
+            _say(channel, ended=pid, code=os.waitstatus_to_exitcode(status))
 
 
 def _say(channel: socket.socket, **what: int) -> None:

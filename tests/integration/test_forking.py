@@ -1,7 +1,9 @@
 """A forked program is told from a started one by its parent only: what it reads, says, is called, and how it ends."""
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -96,3 +98,23 @@ print(child.wait(60))
     command = [sys.executable, "-X", "dev", "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)
     assert (done.stdout, done.stderr) == ("2\n", "")
+
+
+def test_a_fork_that_nobody_has_heard_of_ends_with_who_asked_for_it(tmp_path: Path) -> None:
+    """Its asker's guardian knows nothing of it: it would work on alone."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "ops.local.fork_server", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+        )
+        theirs.close()
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        command = escrow("simulate", str(pipe), "--outcomes", "outcomes", "--orders", "orders")
+        wish = {"command": command, "log": str(tmp_path / "log"), "env": dict(os.environ)}
+        ours.sendall(json.dumps(wish).encode() + b"\n")
+        assert ours.recv(1, socket.MSG_PEEK) == b"{"  # it is there, and stays unread
+        (fork,) = psutil.Process(server.pid).children()
+    assert server.wait(20) == 0
+    assert soon(lambda: not alive(fork))
