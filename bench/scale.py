@@ -99,8 +99,7 @@ def turns(where: Place, cores: Halves, orders: int, processes: int, tag: str) ->
         _work_off(where, stage, WARM_ORDERS, f"warm-{tag}")
     done = []
     for stage in STAGES:
-        before = _look(where, stage)
-        facts = _work_off(where, stage, orders, tag)
+        facts, before = _work_off(where, stage, orders, tag)
         done.append(_turn(stage, processes, facts, before, _look(where, stage)))
     sent = where.number(_SENT)
     where.start({"relay": escrow("relay")})
@@ -113,16 +112,17 @@ def turns(where: Place, cores: Halves, orders: int, processes: int, tag: str) ->
     return done
 
 
-def _work_off(where: Place, stage: str, orders: int, tag: str) -> int:
-    """Send the facts of one stage and wait until they are decided; returns how many they are."""
+def _work_off(where: Place, stage: str, orders: int, tag: str) -> tuple[int, Look]:
+    """Send the facts of one stage until they are decided: how many, and what was spent before the first."""
     decided = _DECIDED.format(stage)
     facts = orders * (2 if stage == "shipments" else 1)
     until = where.number(decided) + facts
     with Generator(environment(where), orders, tag, 0, STAGE_TOPICS[stage]) as generator:
+        before = _look(where, stage)
         generator.go()
         generator.finish()
         wait(where, lambda: where.number(decided) == until)
-    return facts
+    return facts, before
 
 
 def _look(where: Place, name: str) -> Look:
@@ -206,6 +206,8 @@ def main() -> None:
             for processes in given.processes if n % 2 else reversed(given.processes):
                 staff(where, cores, processes, max(given.processes))
                 done += turns(where, cores, given.orders, processes, f"r{n}k{processes}")
+                rates = "  ".join(f"{t.name} {t.rate:,.0f}" for t in done[-len(STAGES) - 1 :])
+                print(f"round {n + 1}, processes {processes}, facts/s: {rates}", flush=True)
                 made += WARM_ORDERS + given.orders
         PIPELINE.check(where, made)
         costs = costs_of(where, done, made)
