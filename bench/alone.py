@@ -9,16 +9,14 @@ from typing import Final, NamedTuple
 
 from bench.load import Generator
 from bench.place import PARTITIONS, Place, place
-from bench.systems import STAGES
+from bench.systems import DECIDED_BY, SENT, STAGES
 from bench.trial import environment, wait
 from ops.local.processes import escrow
 from ops.local.traffic import PLAIN_FACTS
 
 ORDERS: Final = 20_000
 _READS: Final = "SELECT count(*) FROM consumer_positions WHERE stage = '{}' AND epoch > 0"
-_DECIDED: Final = "SELECT sum(applied + refused) FROM batches WHERE stage = '{}'"
 _TAKEN: Final = "SELECT count(*) FROM outbox_slices WHERE epoch > 0"
-_SENT: Final = "SELECT count(*) FROM outbox WHERE sent_at IS NOT NULL"
 _TO_SEND: Final = "SELECT count(*) FROM outbox"
 
 
@@ -42,10 +40,10 @@ def alone(orders: int) -> list[Cost]:
         for stage in STAGES:
             facts = orders * (2 if stage == "shipments" else 1)
             where.start({stage: escrow("consume", stage)})
-            costs.append(_cost(where, stage, _READS.format(stage), _DECIDED.format(stage), facts))
+            costs.append(_cost(where, stage, _READS.format(stage), DECIDED_BY.format(stage), facts))
         assert where.number("SELECT sum(applied) FROM batches") == PLAIN_FACTS * orders
         where.start({"relay": escrow("relay")})
-        costs.append(_cost(where, "relay", _TAKEN, _SENT, where.number(_TO_SEND)))
+        costs.append(_cost(where, "relay", _TAKEN, SENT, where.number(_TO_SEND)))
     return costs
 
 

@@ -18,15 +18,13 @@ from bench import paper
 from bench.load import Generator
 from bench.paper import Costs
 from bench.place import PARTITIONS, Place, place
-from bench.systems import PIPELINE, STAGES
+from bench.systems import DECIDED_BY, PIPELINE, SENT, STAGES
 from bench.trial import environment, wait
 from ops.local.processes import escrow
 from ops.local.traffic import PLAIN_FACTS
 from schemas.facts import STAGE_TOPICS
 
 WARM_ORDERS: Final = 1_000
-_DECIDED: Final = "SELECT sum(applied + refused) FROM batches WHERE stage = '{}'"
-_SENT: Final = "SELECT count(*) FROM outbox WHERE sent_at IS NOT NULL"
 _UNSENT: Final = "SELECT count(*) FROM outbox WHERE sent_at IS NULL"
 _COMMITS: Final = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
 _ADOPTED: Final = "SELECT sum(epoch) FROM consumer_positions WHERE stage = '{}'"
@@ -101,10 +99,10 @@ def turns(where: Place, cores: Halves, orders: int, processes: int, tag: str) ->
     for stage in STAGES:
         facts, before = _work_off(where, stage, orders, tag)
         done.append(_turn(stage, processes, facts, before, _look(where, stage)))
-    sent = where.number(_SENT)
+    sent = where.number(SENT)
     where.start({"relay": escrow("relay")})
     where.pin(*cores)
-    wait(where, lambda: where.number(_SENT) > sent)
+    wait(where, lambda: where.number(SENT) > sent)
     before, left = _look(where, "relay"), where.number(_UNSENT)
     wait(where, lambda: where.number(_UNSENT) == 0)
     done.append(_turn("relay", 1, left, before, _look(where, "relay")))
@@ -114,7 +112,7 @@ def turns(where: Place, cores: Halves, orders: int, processes: int, tag: str) ->
 
 def _work_off(where: Place, stage: str, orders: int, tag: str) -> tuple[int, Look]:
     """Send the facts of one stage until they are decided: how many, and what was spent before the first."""
-    decided = _DECIDED.format(stage)
+    decided = DECIDED_BY.format(stage)
     facts = orders * (2 if stage == "shipments" else 1)
     until = where.number(decided) + facts
     with Generator(environment(where), orders, tag, 0, STAGE_TOPICS[stage]) as generator:

@@ -21,7 +21,7 @@ from hdrh.histogram import HdrHistogram
 from bench.latency import PERCENTILES, US_MAX, Listener, due
 from bench.load import Generator
 from bench.place import PARTITIONS, Place, place
-from bench.systems import PIPELINE
+from bench.systems import PIPELINE, READ
 from bench.trial import System, environment, wait
 from ops.local.pipeline import STAGES
 from ops.local.ports import free_port
@@ -35,10 +35,7 @@ _PLAIN: Final = "('payments', 'shipments', 'refund_requests')"
 _STAGES: Final = "SELECT count(DISTINCT stage) FROM consumer_positions WHERE epoch > 0"
 _PLACES: Final = f"SELECT count(*) FROM consumer_positions WHERE epoch > 0 AND stage IN {_PLAIN}"
 _UNTAKEN: Final = "SELECT count(*) FROM outbox_slices WHERE epoch = 0"
-_DECIDED: Final = (
-    "SELECT sum(applied + refused + parked + duplicate + dead_letter) FROM batches"
-    f" WHERE stage IN {_PLAIN}"
-)
+_READ: Final = f"{READ} WHERE stage IN {_PLAIN}"
 
 
 class Minute(NamedTuple):
@@ -73,7 +70,7 @@ def line(data: Path) -> System:
     return PIPELINE._replace(
         programs={**stages, **beside},
         is_ready=_is_ready,
-        is_done=lambda where, orders: where.number(_DECIDED) == PLAIN_FACTS * orders,
+        is_done=lambda where, orders: where.number(_READ) == PLAIN_FACTS * orders,
         check=_check,
     )
 

@@ -19,7 +19,9 @@ from ops.local.traffic import PLAIN_FACTS, PLAIN_TOPICS
 from schemas.commands import PAYOUT_COMMANDS
 
 STAGES: Final = ("payments", "shipments", "refund_requests")
-_DECIDED: Final = "SELECT sum(applied + refused + parked + duplicate + dead_letter) FROM batches"
+READ: Final = "SELECT sum(applied + refused + parked + duplicate + dead_letter) FROM batches"
+DECIDED_BY: Final = "SELECT sum(applied + refused) FROM batches WHERE stage = '{}'"
+SENT: Final = "SELECT count(*) FROM outbox WHERE sent_at IS NOT NULL"
 _OURS: Final = "SELECT (SELECT count(*) FROM consumer_positions WHERE epoch > 0)"
 _SLICES: Final = "SELECT count(*) FROM outbox_slices WHERE epoch = 0"
 _STREAMS: Final = Path(__file__).parent / "peers" / "streams"
@@ -39,7 +41,7 @@ def _all_told(where: Place, orders: int) -> bool:
 
 
 def _pipeline_done(where: Place, orders: int) -> bool:
-    return _all_told(where, orders) and where.number(_DECIDED) == PLAIN_FACTS * orders
+    return _all_told(where, orders) and where.number(READ) == PLAIN_FACTS * orders
 
 
 def _check_pipeline(where: Place, orders: int) -> None:
