@@ -25,6 +25,9 @@ from streams.views import READS, Views, to_wire
 INTERVAL_SECONDS: Final = 2.0  # between two looks at what has changed
 COMMIT_SECONDS: Final = 5.0  # commits only tell lag tools where we are
 SESSION_SECONDS: Final = 10.0  # so long a killed one's partitions stay with it
+# What is behind waits in Kafka, not here: each record in hand is a kilobyte of small objects.
+RECORDS_IN_HAND_MAX: Final = 500  # of one poll
+PARTITION_BYTES_MAX: Final = 256 * 1024  # of a partition, as it came, compressed
 log: Final = logging.getLogger("escrow.views")
 
 
@@ -143,6 +146,8 @@ def make_app(
         broker_commit_interval=COMMIT_SECONDS,
         broker_session_timeout=SESSION_SECONDS,
         broker_heartbeat_interval=SESSION_SECONDS / 4,
+        broker_max_poll_records=RECORDS_IN_HAND_MAX,
+        consumer_max_fetch_size=PARTITION_BYTES_MAX,
         consumer_auto_offset_reset="earliest",
         processing_guarantee="at_least_once",
         key_serializer="json",
@@ -202,7 +207,7 @@ async def _run(broker: Broker, group: str, goes_by_records: bool, *, once: bool)
         await app.wait(stop.wait())  # or until it crashes
     finally:
         await app.stop()
-    if app.crash_reason is not None:
+    if app.crash_reason is not None and not stop.is_set():  # later it was only in the way
         raise app.crash_reason
 
 

@@ -1,6 +1,8 @@
 """The views are a fold: same records, same views, whatever partition is read first and how often."""
 
+import asyncio
 import json
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -8,6 +10,9 @@ import pytest
 from schemas.door import Record
 from schemas.order_events import ORDER_EVENTS
 from schemas.topics import VIEWS
+from streams import app
+from streams.app import PARTITION_BYTES_MAX, RECORDS_IN_HAND_MAX, make_app
+from streams.broker import Broker
 from streams.flow import EARLY_MS_MAX, MINUTE_MS, WINDOWS_MAX
 from streams.suppliers import DAY_MS, Limits
 from streams.views import Update, Views, to_wire
@@ -148,6 +153,50 @@ def test_memory_is_bounded_and_says_what_it_let_go() -> None:
     views = Views(LIMITS._replace(open_orders_max=10))
     folded([captured(f"o-{n}") for n in range(25)], views)
     assert by_key(views.updates(NOW, NOW))["status"]["orders_forgotten"] == 15
+
+
+def test_what_is_behind_waits_in_kafka_and_not_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each start reads all topics: what the client takes in hand at once must not grow with them."""
+    monkeypatch.setattr("aiokafka.AIOKafkaConsumer", lambda **given: given)
+
+    async def asked_for() -> Any:
+        broker = Broker(bootstrap_servers="127.0.0.1:9")
+        made: Any = make_app(broker, group="tests", goes_by_records=True)
+        thread = made.consumer._thread
+        thread.thread_loop.close()  # it was made with one
+        return thread._create_consumer(loop=asyncio.get_running_loop())
+
+    asked = asyncio.run(asked_for())
+    assert asked["max_poll_records"] == RECORDS_IN_HAND_MAX
+    assert asked["max_partition_fetch_bytes"] == PARTITION_BYTES_MAX
+
+
+@pytest.mark.parametrize("was_told", [True, False])
+def test_what_fails_while_it_ends_as_it_was_told_is_no_crash(
+    was_told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look that is under way finds the producer gone already."""
+
+    class Ending:
+        crash_reason: Exception | None = None
+
+        async def start(self) -> None: ...
+
+        async def wait(self, told: Any) -> None:
+            told.close()
+
+        async def stop(self) -> None:
+            self.crash_reason = RuntimeError("no producer")
+
+    def made(*_: Any, done: asyncio.Event, **__: Any) -> Ending:
+        if was_told:
+            done.set()
+        return Ending()
+
+    monkeypatch.setattr(app, "make_app", made)
+    running = app._run(Broker(bootstrap_servers="127.0.0.1:9"), "tests", True, once=True)
+    with nullcontext() if was_told else pytest.raises(RuntimeError):
+        asyncio.run(running)
 
 
 def test_flow_counts_by_minute_and_type_and_drops_what_is_old() -> None:
