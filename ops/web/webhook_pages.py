@@ -113,11 +113,11 @@ def _of_a_receiver(receiver: Receiver, now: float) -> Iterator[Finding]:
         )
         yield Finding("warn", text, "/", "put it back, and start `escrow webhooks run` anew")
     elif receiver.state == "failing" and receiver.waiting:
-        since = "" if receiver.failed_at is None else f" {_long(now - receiver.failed_at)} ago"
+        since = "" if receiver.failed_at is None else f", {_long(now - receiver.failed_at)} ago"
         text = f"{name} does not take what it is told: {receiver.error}{since}"
         yield Finding("warn", text, "/", "ask who runs it; nothing is lost yet")
     if receiver.dead:
-        text = f"{receiver.dead:,} for {name} were given up"
+        text = f"{receiver.dead:,} for {name} {'was' if receiver.dead == 1 else 'were'} given up"
         yield Finding("warn", text, "#given-up", _WHY)
 
 

@@ -111,7 +111,7 @@ def test_who_took_the_next_one_gave_up_only_the_old_one(world: World) -> None:
     world.store.taken(one, world.now)
     shop = world.standing().receivers[1]
     assert (shop.state, shop.dead, shop.taken, shop.failures) == ("gave up", 1, 1, 0)
-    assert world.findings() == ["warn: 1 for shop were given up"]
+    assert world.findings() == ["warn: 1 for shop was given up"]
 
 
 def test_what_is_tried_again_stands_with_its_tries_answer_and_next_try(world: World) -> None:
