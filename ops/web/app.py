@@ -4,6 +4,7 @@ Pages run in threads, since the servers behind them are asked in blocking calls.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -51,7 +52,8 @@ from ops.web.safety import LOOPBACK_NAMES, Safety
 from ops.web.watcher import Watcher
 from storage.reading import DatabaseTrouble
 
-LIVE_SECONDS_MIN: Final = 0.9  # between two signals to a live page
+LIVE_LOOK_SECONDS: Final = 0.1  # so soon a live page hears of a new look at the lag
+LIVE_SECONDS_MAX: Final = 2.0  # and so late of other news, where there is none
 TOO_MANY: Final = "Too many requests: wait a few seconds."
 PUBLIC: Final = ("/static/", "/sign-in", "/livez")
 log = structlog.get_logger()
@@ -140,18 +142,23 @@ class Door:
 
 
 async def _live(request: Request) -> Response:
-    """Server-sent events: one each time something new was seen. The page then asks for itself."""
+    """Server-sent events: one as soon as the lag was looked at anew. The page then asks for itself.
+
+    Whatever else was seen by then comes with it; so a page asks once a second, and is never late.
+    """
     watcher = console_of(request).watcher
 
     async def events() -> AsyncIterator[str]:
         yield "retry: 2000\n\n"
-        told = watcher.seen.number
+        told, told_at = watcher.seen, time.monotonic()
         while not watcher.stopping:
-            await asyncio.sleep(LIVE_SECONDS_MIN)
+            await asyncio.sleep(LIVE_LOOK_SECONDS)
             watcher.somebody_is_here()
-            if watcher.seen.number != told:
-                told = watcher.seen.number
-                yield f"event: seen\ndata: {told}\n\n"
+            seen = watcher.seen
+            is_late = time.monotonic() - told_at >= LIVE_SECONDS_MAX
+            if seen.look is not told.look or (is_late and seen.number != told.number):
+                told, told_at = seen, time.monotonic()
+                yield f"event: seen\ndata: {told.number}\n\n"
 
     return StreamingResponse(events(), media_type="text/event-stream")
 

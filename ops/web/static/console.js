@@ -6,8 +6,10 @@
   const toggle = document.querySelector("[data-live-toggle]");
   let paused = false;
   let busy = false;
+  let missed = false; // news that came while the page was being asked for
 
   const renew = async () => {
+    missed = busy;
     if (paused || busy || document.hidden) return;
     busy = true;
     try {
@@ -31,6 +33,7 @@
     } finally {
       busy = false;
     }
+    if (missed) renew();
   };
 
   if (document.body.hasAttribute("data-live-page") && window.EventSource) {
