@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras --quiet \
 	--custom-compile-command 'make lock'
 
-.PHONY: install demo up test test-unit debian coverage mutation lint format clean lock chaos chaos-quick chaos-report attack attack-web bench screenshots contract examples test-secure sbom recovery drills runbook upgrade
+.PHONY: install demo up test test-unit debian coverage mutation lint format clean lock chaos chaos-quick chaos-report attack attack-web bench screenshots contract examples test-secure sbom recovery drills runbook upgrade lag-truth
 .DEFAULT_GOAL := install
 
 install: .venv/.dev
@@ -88,6 +88,15 @@ recovery: install
 drills: install debian
 	$(BIN)/python -m pytest -q -n 0 tests/acceptance/drills.py $(ARGS)
 
+# A minute, where the machine is quiet: the lag as an exporter of others and a person at a browser see it.
+lag-truth: install .klag/bin/klag-exporter
+	$(BIN)/python -m pytest -q -s -n 0 tests/acceptance/lag_elsewhere.py $(ARGS)
+
+# Built from its source, five minutes once. Needs cargo, and on Debian: apt-get install g++ cmake pkg-config libsasl2-dev
+# libssl-dev libcurl4-openssl-dev
+.klag/bin/klag-exporter:
+	cargo install klag-exporter --version 0.1.29 --locked --root .klag
+
 # Half a minute: the release before and this one, on the newer schema, in turns. Needs the history of the repository.
 upgrade: install
 	$(BIN)/python -m pytest -q -n 0 tests/integration/upgrade.py $(ARGS)
@@ -133,7 +142,7 @@ format: install
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .debian build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
+	rm -rf .venv .debian .klag build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Needs uv. Keeps the pinned versions that still fit; `make lock LOCK_ARGS=--upgrade` takes newer ones.

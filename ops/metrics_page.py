@@ -36,7 +36,7 @@ def _lines() -> Iterator[str]:
         "the time. What it could not look at for 30 s is left out, and `escrow_exporter_look_age_seconds` says so.",
         "",
         "Positions are those of the database, which are the truth; what is committed to Kafka follows them within half a second, so that a stock exporter",
-        "(kafka-lag-exporter, Burrow) sees the same. Seconds count from the next record's own timestamp; where producers set it (`CreateTime`, in local",
+        "sees the same ([lag.md](lag.md) says which were asked). Seconds count from the next record's own timestamp; where producers set it (`CreateTime`, in local",
         "stacks) they are theirs. Ages of rows count by the rules' clock: the wall clock where brokers stamp records, else the largest timestamp decided.",
         "",
         "`/livez` is 503 when the main loop has not gone round for two minutes: a restart could help. `/readyz` is 503 when what the program needs has",
