@@ -199,7 +199,7 @@ class _Session:
                 epoch=adopted.position.epoch,
                 next_offset=adopted.position.next_offset,
             )
-        if gone or assigned:
+        if changed:  # also what was ours before the database went away: it could not move
             self._moved_at = time.monotonic()
             metrics.PARTITIONS.labels(self._stage.name).set(len(self._positions))
         return changed

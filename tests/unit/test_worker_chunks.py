@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from kafka import TopicPartition
+from typing_extensions import override
 
-from consumers.engine.assignment import Noted, Unread
+from consumers.engine.assignment import Adoption, Noted, Unread
 from consumers.engine.processing import Halt
 from consumers.engine.records import record_digest
 from consumers.engine.worker import Rejoin, _Session
@@ -116,3 +117,29 @@ def test_a_partition_that_nobody_has_ever_taken_is_not_waited_for_in_vain(
     monkeypatch.setattr("consumers.engine.worker.rows.read", lambda *_: stands)
     with nullcontext() if is_taken else pytest.raises(Rejoin):
         made._watch(Database())
+
+
+class Behind(Topic):
+    """Records wait in the topic."""
+
+    @override
+    def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(partitions, 9)
+
+
+def test_what_could_not_move_while_the_database_was_away_is_not_stuck(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Taken again after more than 20 s it was called stuck, and the group was joined anew for nothing."""
+    made = session()
+    where, made._cluster_id = (made._stage.topic, 0), "c"
+    made._consumer, made._moved_at = Behind(), time.monotonic() - 60
+    made._noted, made._to_adopt, made._positions = Noted(made._consumer), {where}, {}
+    position = Position(*where, "c", 4, 5, None, None)
+    adopted = Adoption(position, 5, None)
+    monkeypatch.setattr("consumers.engine.worker.adopt", lambda *_: adopted)
+    monkeypatch.setattr("consumers.engine.worker.let_flow", lambda *_: True)
+    monkeypatch.setattr("consumers.engine.worker.rows.read", lambda *_: [position])
+    made._rebalance(Database())
+    made._watch(Database())
+    assert made._positions == {where: position}
