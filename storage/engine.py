@@ -40,7 +40,13 @@ IDLE_IN_TRANSACTION_TIMEOUT_MS: Final = 5_000
 ANSWER_SECONDS: Final = STATEMENT_TIMEOUT_MS / 1_000 + 5  # the server would have said something
 
 # The server's own would notice after two hours that a stage's machine has gone, and its locks stay.
-_KEEPALIVES: Final = {"idle": 10, "interval": 5, "count": 3}  # gone within 25 seconds
+# Where an answer was on its way there are no probes, and it would send it for a quarter of an hour.
+_GONE: Final = {  # within 25 seconds
+    "tcp_keepalives_idle": 10,
+    "tcp_keepalives_interval": 5,
+    "tcp_keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
 
 _LOOK_SECONDS: Final = 0.1  # the driver's own: how often it looks for an interrupt
 
@@ -51,7 +57,7 @@ _SESSION: Final = (
     f"SET statement_timeout = {STATEMENT_TIMEOUT_MS}",
     f"SET idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION_TIMEOUT_MS}",
     "SET jit = off",
-    *(f"SET tcp_keepalives_{name} = {value}" for name, value in _KEEPALIVES.items()),
+    *(f"SET {name} = {value}" for name, value in _GONE.items()),
 )
 _KEY_LOOKUPS_ONLY: Final = (
     "SET enable_seqscan = off",

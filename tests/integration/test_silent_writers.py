@@ -101,14 +101,21 @@ def test_nobody_else_is_ended(opened: Opened, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_machine_that_has_gone_is_noticed_within_half_a_minute(opened: Opened) -> None:
-    """The rest is the kernel's: it probes, and closes what does not answer."""
+    """The rest is the kernel's: it probes, and closes what does not answer, or does not take an answer.
+
+    `make namespaces` pulls the cable.
+    """
     connection = opened("escrow-payments")
     with connection.begin():
         names = ("idle", "interval", "count")
         idle, interval, count = (
             int(fetch(connection, f"SHOW tcp_keepalives_{name}")[0][0]) for name in names
         )
+        (unheard,) = fetch(
+            connection, "SELECT setting FROM pg_settings WHERE name = 'tcp_user_timeout'"
+        )
     assert 0 < idle + interval * count <= 30
+    assert 0 < int(unheard[0]) <= 30_000
 
 
 def test_what_is_ended_says_so_to_its_client(
