@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras --quiet \
 	--custom-compile-command 'make lock'
 
-.PHONY: install demo up test test-unit debian coverage mutation lint format clean lock chaos chaos-quick chaos-report attack attack-web bench screenshots contract examples test-secure sbom recovery drills runbook upgrade lag-truth
+.PHONY: install demo up test test-unit debian coverage mutation lint format clean lock chaos chaos-quick chaos-report attack attack-web bench screenshots contract examples test-secure sbom recovery drills runbook upgrade namespaces lag-truth
 .DEFAULT_GOAL := install
 
 install: .venv/.dev
@@ -96,6 +96,10 @@ lag-truth: install .klag/bin/klag-exporter
 # libssl-dev libcurl4-openssl-dev
 .klag/bin/klag-exporter:
 	cargo install klag-exporter --version 0.1.29 --locked --root .klag
+
+# Four minutes: workers and relays on hosts of their own (network namespaces), and the cable of one is pulled. Needs root.
+namespaces: install
+	$(BIN)/python -m pytest -q -n 0 tests/acceptance/namespaces.py $(ARGS)
 
 # Half a minute: the release before and this one, on the newer schema, in turns. Needs the history of the repository.
 upgrade: install

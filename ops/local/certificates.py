@@ -1,4 +1,4 @@
-"""A certificate authority of one data directory: what it signs is good for loopback and for a year, no longer.
+"""A certificate authority of one data directory: what it signs is good for a year and for loopback, and one address besides.
 
 Keys are written for their owner alone. Each start makes new certificates; the authority stays.
 """
@@ -20,12 +20,11 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from ops.local.ports import LOOPBACK
+from ops.local.ports import AT_HOME
 
 _AUTHORITY_DAYS: Final = 3_650
 _YEAR_DAYS: Final = 397
 _CLOCKS_DIFFER: Final = timedelta(hours=1)
-_HOSTS: Final = (x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address(LOOPBACK)))
 
 
 class Identity(NamedTuple):
@@ -39,10 +38,10 @@ class Identity(NamedTuple):
 class Authority:
     """Signs for those who come into its folder; whoever trusts `file` believes what it signed."""
 
-    def __init__(self, folder: Path) -> None:
-        """Made once; the folder holds its key."""
+    def __init__(self, folder: Path, address: ipaddress.IPv4Address = AT_HOME.ip) -> None:
+        """Made once; the folder holds its key. Certificates name `address`, too."""
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        self._folder = folder
+        self._folder, self._addresses = folder, {AT_HOME.ip, address}
         self.file = folder / "authority.pem"
         key_file = folder / "authority.key"
         if key_file.exists() and self.file.exists():
@@ -64,7 +63,8 @@ class Authority:
         self.file.write_bytes(self._certificate.public_bytes(Encoding.PEM))
 
     def issue(self, name: str) -> Identity:
-        """A new certificate for this name, for servers and clients on loopback."""
+        """A new certificate for this name, for servers and clients at our addresses."""
+        hosts = [x509.DNSName("localhost"), *map(x509.IPAddress, sorted(self._addresses))]
         key = ec.generate_private_key(ec.SECP256R1())
         usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
         certificate = (
@@ -73,7 +73,7 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_may(sign=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
-            .add_extension(x509.SubjectAlternativeName(_HOSTS), critical=False)
+            .add_extension(x509.SubjectAlternativeName(hosts), critical=False)
             .sign(self._key, SHA256())
         )
         made = Identity(*(self._folder / f"{name}.{end}" for end in ("crt", "key", "pem")))

@@ -76,7 +76,8 @@ class KafkaServer:
     def bootstrap_servers(self) -> str:
         """`host:port`; known once `start` has been called."""
         assert self._port, "the broker was never started"
-        return f"{LOOPBACK}:{self._port}"
+        address = LOOPBACK if self._security is None else self._security.address
+        return f"{address}:{self._port}"
 
     @property
     def mutual_servers(self) -> str:
@@ -161,7 +162,7 @@ class KafkaServer:
             time.sleep(0.05)
 
     def _answers(self) -> bool:
-        if not is_open(self._port):
+        if not is_open(self._mutual_port or self._port):
             return False
         with suppress(KafkaError, OSError):
             admin = KafkaAdminClient(

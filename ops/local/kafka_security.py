@@ -5,6 +5,7 @@ Clients come in by name and password; brokers, controllers and the one who sets 
 
 from collections.abc import Mapping
 from contextlib import closing
+from ipaddress import IPv4Address
 from typing import Any, Final, NamedTuple
 
 from kafka import KafkaAdminClient
@@ -24,11 +25,12 @@ class KafkaSecurity(NamedTuple):
     authority: Authority
     broker: Identity
     admin: Identity
+    address: IPv4Address  # where those come in who have a password
 
     @classmethod
-    def made_by(cls, authority: Authority) -> "KafkaSecurity":
+    def made_by(cls, authority: Authority, address: IPv4Address) -> "KafkaSecurity":
         """With new certificates."""
-        return cls(authority, authority.issue(BROKER), authority.issue(ADMIN))
+        return cls(authority, authority.issue(BROKER), authority.issue(ADMIN), address)
 
     @property
     def admin_options(self) -> dict[str, Any]:
@@ -47,9 +49,9 @@ class KafkaSecurity(NamedTuple):
             f"listener.name.{name}.ssl.client.auth": "required" for name in ("ssl", "controller")
         }
         return {
-            "listeners": f"SASL_SSL://{LOOPBACK}:{port},SSL://{LOOPBACK}:{mutual_port},"
+            "listeners": f"SASL_SSL://{self.address}:{port},SSL://{LOOPBACK}:{mutual_port},"
             f"CONTROLLER://{LOOPBACK}:{controller_port}",
-            "advertised.listeners": f"SASL_SSL://{LOOPBACK}:{port},SSL://{LOOPBACK}:{mutual_port}",
+            "advertised.listeners": f"SASL_SSL://{self.address}:{port},SSL://{LOOPBACK}:{mutual_port}",
             "listener.security.protocol.map": "SASL_SSL:SASL_SSL,SSL:SSL,CONTROLLER:SSL",
             "inter.broker.listener.name": "SSL",
             "sasl.enabled.mechanisms": "SCRAM-SHA-512",

@@ -4,10 +4,13 @@ Inside that range a client that keeps trying a stopped server can be given the s
 to itself, and keep the server from coming back.
 """
 
+import ipaddress
 import random
 import socket
+from typing import Final
 
 LOOPBACK = "127.0.0.1"
+AT_HOME: Final = ipaddress.IPv4Interface(LOOPBACK)  # an address, and the network around it
 _FIRST, _LAST = 20_000, 32_000
 _chance = random.SystemRandom()
 

@@ -1,7 +1,7 @@
 """One real PostgreSQL 18 on loopback: durable settings, its data directory is its identity, `start` after `kill` goes on.
 
-The programs are run directly: over TCP, with our own settings. Loopback is the only address. Trust is the only
-authentication, unless there is a `security`: then it is TLS and a password.
+The programs are run directly: over TCP, with our own settings. Loopback is the only address and trust the only
+authentication, unless there is a `security`: then it is TLS and a password, and it may name another address.
 """
 
 import shutil
@@ -96,7 +96,7 @@ class PostgresServer:
     def url_of(self, login: str, database: str | None = None) -> str:
         """Where somebody logs in who knows his password; over TLS, with a check of the server's name."""
         assert self._security is not None, "everyone is trusted here"
-        where = f"{LOOPBACK}:{self._port}/{database or self._database}"
+        where = f"{self._security.near.ip}:{self._port}/{database or self._database}"
         return f"postgresql+psycopg://{login}@{where}?{self._security.url_options}"
 
     @property

@@ -6,20 +6,19 @@ that only it can read, or as something that checks them and cannot be turned aro
 
 import secrets
 import shutil
+from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from ops.local.certificates import Authority, Identity, write_secret
-from ops.local.ports import LOOPBACK
+from ops.local.ports import AT_HOME, LOOPBACK
 
 SUPERUSER: Final = "postgres"
 _PASSWORD_BYTES: Final = 24
 
 # TLS and a password, or nothing: whoever comes in plaintext finds no line.
-_WHO_MAY_COME: Final = f"""\
-hostssl all {SUPERUSER} all reject
-hostssl all all {LOOPBACK}/32 scram-sha-256
-"""
+_WHO_MAY_COME: Final = f"hostssl all {SUPERUSER} all reject\n"
+_FROM: Final = "hostssl all all {} scram-sha-256\n"
 
 
 class PostgresSecurity(NamedTuple):
@@ -29,16 +28,17 @@ class PostgresSecurity(NamedTuple):
     server: Identity
     owner_password: Path  # a file: the password alone
     passfile: Path  # the same in the form of libpq
+    near: IPv4Interface  # our own address beside loopback, and the network from where one may come
 
     @classmethod
-    def made_by(cls, authority: Authority, folder: Path) -> "PostgresSecurity":
+    def made_by(cls, authority: Authority, folder: Path, near: IPv4Interface) -> "PostgresSecurity":
         """With a new certificate; the owner's password stays what it was."""
         password = folder / "owner.password"
         keep_password(password)
         passfile = folder / "owner.pgpass"
         said = f"*:*:*:*:{password.read_text()}\n"
         write_secret(passfile, said.encode())
-        return cls(authority, authority.issue("postgres"), password, passfile)
+        return cls(authority, authority.issue("postgres"), password, passfile, near)
 
     @property
     def url_options(self) -> str:
@@ -48,6 +48,7 @@ class PostgresSecurity(NamedTuple):
     def settings(self, cluster: Path) -> dict[str, str]:
         """The server's settings."""
         return {
+            "listen_addresses": ",".join(dict.fromkeys((LOOPBACK, str(self.near.ip)))),
             "ssl": "on",
             "ssl_cert_file": str(cluster / "server.crt"),
             "ssl_key_file": str(cluster / "server.key"),
@@ -57,7 +58,9 @@ class PostgresSecurity(NamedTuple):
 
     def move_in(self, cluster: Path, user: str | None) -> None:
         """Put certificate, key and the list of who may come where the server's user can read them."""
-        (cluster / "pg_hba.conf").write_text(_WHO_MAY_COME)
+        networks = dict.fromkeys((AT_HOME.network, self.near.network))
+        lines = (_FROM.format(network) for network in networks)
+        (cluster / "pg_hba.conf").write_text(_WHO_MAY_COME + "".join(lines))
         shutil.copyfile(self.server.certificate, cluster / "server.crt")
         write_secret(cluster / "server.key", self.server.key.read_bytes())
         if user is not None:

@@ -5,6 +5,7 @@ and the files with its own secrets, never a secret itself.
 """
 
 from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from consumers.engine.config import Settings
 from ops.local.certificates import Authority, write_secret
 from ops.local.kafka import KafkaServer
 from ops.local.kafka_security import KafkaSecurity
+from ops.local.ports import AT_HOME
 from ops.local.postgres import PostgresServer
 from ops.local.postgres_security import PostgresSecurity, keep_password
 from ops.local.signed import ADMIN, Signed
@@ -28,13 +30,18 @@ _ROLES: Final = {role.process: role for role in ROLES}
 class Secure:
     """The secrets of one data directory, and who is told which."""
 
-    def __init__(self, folder: Path, *, signed: bool = False) -> None:
-        """`signed`: with a key for each who writes, and signatures asked for."""
+    def __init__(
+        self, folder: Path, *, signed: bool = False, near: IPv4Interface = AT_HOME
+    ) -> None:
+        """`signed`: with a key for each who writes, and signatures asked for.
+
+        `near`: the servers' own address for programs, and the network around it from where they come.
+        """
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = folder
-        authority = Authority(folder)
-        self.kafka = KafkaSecurity.made_by(authority)
-        self.postgres = PostgresSecurity.made_by(authority, folder)
+        authority = Authority(folder, near.ip)
+        self.kafka = KafkaSecurity.made_by(authority, near.ip)
+        self.postgres = PostgresSecurity.made_by(authority, folder, near)
         self._web = authority.issue("console")
         self.authority_file = authority.file
         self._signed = Signed.made_in(folder) if signed else None

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from ipaddress import IPv4Interface
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -20,6 +21,7 @@ from typing import IO, Any, Self
 from consumers.engine.config import Settings
 from ops.local.guardian import guardian
 from ops.local.kafka import KafkaServer
+from ops.local.ports import AT_HOME
 from ops.local.postgres import PostgresServer
 from ops.local.progress import Report, Step, silent
 from ops.local.secure import Secure
@@ -49,14 +51,17 @@ class Stack:
         postgres_settings: Mapping[str, str] | None = None,
         secure: bool = False,
         signed: bool = False,
+        near: IPv4Interface = AT_HOME,
         report: Report = silent,
     ) -> None:
         """Without `data_dir` the data are temporary. Ports that are None are chosen.
 
         `secure`: with TLS, passwords, rights and roles; embedded servers only. `signed`: with
-        keys for all who write, too; that makes it secure.
+        keys for all who write, too; that makes it secure. `near`: where secure servers can be reached
+        from other machines.
         """
         secure = secure or signed
+        assert secure or near == AT_HOME, "beyond loopback nobody is believed"
         assert not secure or not (bootstrap_servers or database_url), (
             "secure: embedded servers only"
         )
@@ -66,7 +71,7 @@ class Stack:
         self._given_kafka, self._given_database = bootstrap_servers, database_url
         self._kafka_port, self._postgres_port = kafka_port, postgres_port
         self._heap_mb = heap_mb
-        self._secure_wanted, self._signed_wanted = secure, signed
+        self._secure_wanted, self._signed_wanted, self._near = secure, signed, near
         self.secure: Secure | None = None
         self._kafka_properties, self._postgres_settings = kafka_properties, postgres_settings
         self._given_report = report
@@ -255,7 +260,7 @@ class Stack:
             self._leave_data_dir()
             raise DataInUseError(f"{self.data_dir} was made {made}, and stays so")
         if self._secure_wanted:
-            self.secure = Secure(folder, signed=self._signed_wanted)
+            self.secure = Secure(folder, signed=self._signed_wanted, near=self._near)
 
     def _leave_data_dir(self) -> None:
         if self._lock is not None:
