@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras --quiet \
 	--custom-compile-command 'make lock'
 
-.PHONY: install demo up test test-unit debian coverage mutation lint format clean lock chaos chaos-quick chaos-report attack attack-web bench screenshots contract examples test-secure sbom recovery drills runbook upgrade namespaces lag-truth
+.PHONY: install demo up test test-unit debian coverage mutation lint format clean lock chaos chaos-quick chaos-report attack attack-web bench screenshots contract examples test-secure sbom recovery drills runbook upgrade namespaces lag-truth kubernetes
 .DEFAULT_GOAL := install
 
 install: .venv/.dev
@@ -75,9 +75,9 @@ contract: install
 	@cd tests/asyncapi && npm ci --ignore-scripts --no-audit --no-fund --silent && node check.mjs ../../docs/contract/asyncapi.json
 
 # The clients of examples/ in Java, Node, Go and kcat, each where its runtime is there; they load their libraries. And
-# every command of docs/how-to, typed on one working line.
+# every command of docs/how-to, typed on one working line; and those that stay, as their pages have them.
 examples: install
-	$(BIN)/python -m pytest tests/integration/examples_elsewhere.py tests/integration/how_to_typed.py $(ARGS)
+	$(BIN)/python -m pytest $(addprefix tests/integration/,examples_elsewhere.py how_to_typed.py pages_typed.py) $(ARGS)
 
 # A minute: a restore to a point in time; a server that is killed at work while its replica goes on.
 recovery: install
@@ -100,6 +100,15 @@ lag-truth: install .klag/bin/klag-exporter
 # Four minutes: workers and relays on hosts of their own (network namespaces), and the cable of one is pulled. Needs root.
 namespaces: install
 	$(BIN)/python -m pytest -q -n 0 tests/acceptance/namespaces.py $(ARGS)
+
+# docs/kubernetes.md typed with a real kubectl against a server of ours, and Kubernetes' own schemas, which are large.
+kubernetes: .venv/.kubernetes
+	@command -v kubectl >/dev/null || .ci/debian kubernetes-client
+	$(BIN)/python -m pytest -q -n 0 tests/integration/kubernetes_typed.py $(ARGS)
+
+.venv/.kubernetes: .venv/.dev requirements/kubernetes.txt
+	@$(PIP) install --require-hashes -r requirements/kubernetes.txt
+	@touch $@
 
 # Half a minute: the release before and this one, on the newer schema, in turns. Needs the history of the repository.
 upgrade: install
@@ -156,4 +165,5 @@ lock:
 	$(LOCK) $(LOCK_ARGS) -c requirements/runtime.txt requirements/runtime.in requirements/build.in requirements/otel.in \
 		requirements/dev.in -o requirements/dev.txt
 	$(LOCK) $(LOCK_ARGS) -c requirements/dev.txt requirements/attack.in -o requirements/attack.txt
+	$(LOCK) $(LOCK_ARGS) -c requirements/dev.txt requirements/kubernetes.in -o requirements/kubernetes.txt
 	@! grep -nE 'https?://' requirements/*.txt || { echo "an address in a lock file" >&2; exit 1; }

@@ -379,6 +379,22 @@ def test_dead_letters_growing(person: Person) -> None:
     person.types(section, "escrow order explain ORDER", fill={"ORDER": order})
     sql = f"SELECT outcome FROM facts WHERE order_id = '{order}' AND type = 'shipment.lost'"
     assert ask(line, sql) == [("applied",)]
+    a_letter_is_discarded(person, section)
+
+
+def a_letter_is_discarded(person: Person, section: str) -> None:
+    """A name that no rule knows, and nobody misses what it said."""
+    line = person.line
+    allow(person.desk, "/carrier*")
+    line.pipeline.stop_program("shipments")
+    line.pipeline.start_program("shipments")
+    line.tell("shipment.lost", held(line, 1)[0], 1)
+    line.pipeline.wait_idle()
+    written = "escrow dlq list"
+    (place,) = set(re.findall(r"shipments/\d+/\d+", person.types(section, written)))
+    discard = "escrow dlq discard PLACE --operator NAME --reason WHY"
+    person.types(section, discard, fill={"PLACE": place})
+    until(lambda: place not in person.types(section, written))
 
 
 def test_held_command(person: Person) -> None:

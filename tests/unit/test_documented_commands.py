@@ -1,6 +1,7 @@
 """What the pages tell people to type exists as it stands there, and each command is typed by some test, or it is said why not.
 
-docs/how-to has its own (test_how_to_pages.py, how_to_typed.py), and docs/runbook.md (runbook_typed.py).
+docs/how-to has its own (test_how_to_pages.py, how_to_typed.py), and docs/runbook.md (runbook_typed.py). What `kubectl` is told
+stands on docs/kubernetes.md alone, which `make kubernetes` types.
 """
 
 import re
@@ -21,10 +22,6 @@ PAGES: Final = sorted(
 )
 NOT_TYPED: Final = {
     "bench": "minutes of both processors; its parts are run by hand, docs/performance.md has the words",
-    "dlq discard": "what it publishes is decided in tests/integration/test_sending_control.py",
-    "views show": "what it reads is what the console shows: tests/integration/test_web_suppliers.py",
-    "web": "each line runs it, and tests/unit/test_web_port.py runs what it runs",
-    "webhooks run": "its loop is run in tests/integration/test_webhooks_run.py",
 }
 _BLOCK: Final = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _SETTING: Final = re.compile(r"[A-Z_]+=\S*")
@@ -82,6 +79,13 @@ def _is_a_command(page: str, words: list[str]) -> None:
     }
     given = {word for word in words if word.startswith("-")}
     assert given <= known, f"{page}: {given - known}"
+
+
+def test_what_kubectl_is_told_is_on_the_page_that_is_typed() -> None:
+    pages = [*PAGES, *(page.relative_to(ROOT).as_posix() for page in ROOT.glob("docs/how-to/*.md"))]
+    blocks = {page: _BLOCK.findall((ROOT / page).read_text(encoding="utf-8")) for page in pages}
+    told = {page for page, found in blocks.items() for _, block in found if "kubectl" in block}
+    assert told == {"docs/kubernetes.md"}
 
 
 def test_each_command_is_typed_by_a_test_or_it_is_said_why_not() -> None:
