@@ -3,13 +3,19 @@
 import hashlib
 import os
 import random
+import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
+from unittest.mock import patch
 
+import psutil
 import pytest
+import typer.testing
 from sqlalchemy import NullPool, create_engine, text
 from typing_extensions import override
 from xdist.scheduler import LoadScopeScheduling
@@ -22,7 +28,16 @@ from tests.servers import Servers
 # that the workers end together.
 FOLDERS: Final = ("unit", "acceptance", "integration")
 ROOT: Final = Path(__file__).resolve().parent.parent
+# Each test makes and drops a database: on a disk that costs more than most tests do. Room for all
+# workers, each of whose stacks takes less than one of it.
+IN_MEMORY: Final = Path("/dev/shm")
+IN_MEMORY_BYTES_MIN: Final = 8 << 30
 PACKAGES: Final = ("consumers", "escrow", "ops", "schemas", "storage", "streams", "tests")
+
+
+# Put together for each call anew the program would take longer than most of its answers.
+_RUNNER: Any = typer.testing
+_RUNNER._get_command = cache(_RUNNER._get_command)
 
 
 def _seed_of_the_sources() -> int:
@@ -87,13 +102,25 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Servers]:
     """One Kafka and one PostgreSQL for the session.
 
     Embedded; those that the environment names (`ESCROW_KAFKA__BOOTSTRAP_SERVERS`, `ESCROW_DATABASE__URL`)
-    where it does; containers where ESCROW_TEST_STACK=containers.
+    where it does; containers where ESCROW_TEST_STACK=containers. Embedded ones keep their data in memory where
+    there is room: lines of processes, which are killed, have disks (tests/acceptance).
     """
     capture = request.config.pluginmanager.getplugin("capturemanager")
     with ExitStack() as until_the_end:
-        with capture.global_and_fixture_disabled(), shown() as report:
+        with capture.global_and_fixture_disabled(), shown() as report, _in_memory():
             servers = until_the_end.enter_context(_chosen_stack(report))
         yield servers
+
+
+@contextmanager
+def _in_memory() -> Iterator[None]:
+    """Temporary folders that are made meanwhile."""
+    memory = psutil.virtual_memory().available
+    if IN_MEMORY.is_dir() and min(memory, shutil.disk_usage(IN_MEMORY).free) > IN_MEMORY_BYTES_MIN:
+        with patch.object(tempfile, "tempdir", str(IN_MEMORY)):
+            yield
+    else:
+        yield
 
 
 def _chosen_stack(report: Report) -> AbstractContextManager[Servers]:

@@ -1,7 +1,9 @@
-"""The kit over the topics: an adapter that is a program of its own is held to the same checks, and found out by them."""
+"""The kit over the topics: an adapter that is a program of its own is held to the same checks, and found out by them.
+
+That the adapter to copy keeps all of them: `make examples`.
+"""
 
 import sys
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -10,36 +12,13 @@ import pytest
 
 from consumers.engine.admin import apply_topics
 from consumers.engine.config import load_settings
-from examples.http_gateway.bank import Bank
 from examples.http_gateway.rig import MANNERS
 from ops.conformance.kit import read_kit
 from ops.conformance.on_kafka import Line
-from ops.conformance.rig import Moved, Trick
 from ops.conformance.run import NoAdapter, Verdict, verdicts
 from ops.conformance.sandbox import Described, Sandbox
-from schemas.commands import PaymentCommand
 
 ROOT: Final = Path(__file__).parents[2]
-TRIED: Final = (  # all of them, with restarts and kills: make examples
-    "a_repetition_pays_nothing_more",
-    "what_failed_is_tried_again_by_a_higher_attempt_alone",
-    "what_the_relay_has_not_signed_moves_nothing",
-)
-
-
-class BankSandbox:
-    """The example's bank, told about each command how to behave."""
-
-    def __init__(self, bank: Bank) -> None:
-        self._bank = bank
-
-    def arrange(self, trick: Trick, command: PaymentCommand) -> PaymentCommand:
-        self._bank.manners[command.command_id] = list(MANNERS[trick])
-        return command
-
-    def moved(self) -> list[Moved]:
-        orders = [one["order"] for one in self._bank.executed()]
-        return [Moved(o["reference"], o["to"], o["amount_minor"], o["currency"]) for o in orders]
 
 
 def tried(
@@ -52,19 +31,6 @@ def tried(
     log = folder / "adapter.log"
     with Line(settings, words, sandbox, log, env=env, patience_seconds=60) as line:
         return verdicts(line.rig, checks)
-
-
-def test_the_adapter_to_copy_keeps_the_contract_as_a_program(kafka: str, tmp_path: Path) -> None:
-    bank = Bank()
-    group = f"http-gateway-{uuid.uuid4().hex}"
-    words = ["--bank", bank.url, "--data", str(tmp_path), "--group", group, "--begin", "latest"]
-    try:
-        program = ["examples.http_gateway", *words]
-        found = tried(kafka, program, BankSandbox(bank), tmp_path, *TRIED)
-    finally:
-        bank.close()
-    wanted = ["kept", "kept", "not tried"]
-    assert [one.verdict for one in found] == wanted, found
 
 
 def test_one_that_pays_twice_is_found_out(kafka: str, tmp_path: Path) -> None:

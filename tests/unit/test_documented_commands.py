@@ -6,6 +6,7 @@ stands on docs/kubernetes.md alone, which `make kubernetes` types.
 
 import re
 import shlex
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -68,8 +69,13 @@ def test_what_a_page_tells_to_type_exists(page: str, words: list[str]) -> None:
         _is_a_command(page, rest)
 
 
+@cache
+def program() -> Any:
+    return typer.main.get_command(app)
+
+
 def _is_a_command(page: str, words: list[str]) -> None:
-    command: Any = typer.main.get_command(app)
+    command = program()
     while hasattr(command, "commands"):
         word = words.pop(0)
         assert word in command.commands, f"{page}: no command {word}"
