@@ -27,6 +27,11 @@ from tests.servers import Servers
 # The order in which they run: what is quick to tell first, then long files before short ones, so
 # that the workers end together.
 FOLDERS: Final = ("unit", "acceptance", "integration")
+# Of those that would come last by name, the files that take a quarter of a minute or more.
+LONG: Final = frozenset(
+    f"test_{name}.py"
+    for name in ("simulation_is_true", "statement_pairs", "ticker", "webhooks_run", "worker")
+)
 ROOT: Final = Path(__file__).resolve().parent.parent
 # Each test makes and drops a database: on a disk that costs more than most tests do. Room for all
 # workers, each of whose stacks takes less than one of it.
@@ -72,7 +77,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     for item in items:
         item.add_marker(FOLDERS[folder(item)])
-    items.sort(key=folder)  # stable: within a folder the order stays
+    # stable: else the order within a folder stays
+    items.sort(key=lambda item: (folder(item), item.path.name not in LONG))
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # it comes without types
