@@ -36,7 +36,7 @@ class ConfigError(Exception):
 
 
 class BatchSettings(Section):
-    """How much one transaction takes at most, and how long it lingers where records come fast."""
+    """How much one transaction takes at most, and how long Kafka may gather for the next."""
 
     records_max: Annotated[int, Field(ge=1, le=100_000)] = 5_000
     bytes_max: Annotated[int, Field(ge=1_048_576, le=268_435_456)] = 16_777_216

@@ -49,6 +49,7 @@ def make_consumer(settings: Settings, group: str | None, **overrides: Any) -> An
         "check_crcs": True,
         "allow_auto_create_topics": False,
         "fetch_max_wait_ms": 250,
+        "fetch_max_bytes": settings.batch.bytes_max,
         "max_partition_fetch_bytes": 4 * 1024 * 1024,
         "session_timeout_ms": kafka.session_timeout_ms,
         "heartbeat_interval_ms": kafka.heartbeat_interval_ms,
@@ -56,6 +57,15 @@ def make_consumer(settings: Settings, group: str | None, **overrides: Any) -> An
         "metrics_enabled": False,
     }
     return _made(KafkaConsumer, {**_common(settings), **options, **overrides})
+
+
+def hold_answers(consumer: Any, wait_ms: int, enough_bytes: int) -> None:
+    """From its next request on, an answer may wait so long for so many bytes.
+
+    Kafka takes both with each request; the client only with its making, but reads them each time.
+    """
+    config = consumer._fetcher.config  # noqa: SLF001 -- there is no other way
+    config.update(fetch_max_wait_ms=wait_ms, fetch_min_bytes=enough_bytes)
 
 
 def make_producer(settings: Settings, **overrides: Any) -> Any:

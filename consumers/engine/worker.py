@@ -22,7 +22,7 @@ from consumers.engine.giving_way import GivingWay
 from consumers.engine.health import HEALTH
 from consumers.engine.kafka_clients import cluster_id_of, make_consumer
 from consumers.engine.pace import Pace
-from consumers.engine.polling import poll
+from consumers.engine.polling import IDLE_MS, Poller
 from consumers.engine.processing import Processor, Stopped, Unknown
 from consumers.engine.records import Chunk, Partition
 from consumers.engine.stage import Stage
@@ -32,7 +32,6 @@ from storage import positions as rows
 from storage.engine import CONNECTION_LOST, Connection, Engine, stage_engine
 from storage.positions import Position
 
-POLL_MS: Final = 250
 STUCK_SECONDS: Final = 20.0  # behind, yet not moving for so long: the client is rebuilt
 COMMIT_SECONDS: Final = 0.5  # between commits to Kafka, at least
 RETRY_SECONDS: Final = 1.0
@@ -142,11 +141,10 @@ class _Session:
         )
         processor = Processor(connection, job, self._positions, self._before_retry)
         giving_way = GivingWay(self._stage.name, self._stop)
-        size = self._settings.batch
+        poller = Poller(self._consumer, self._settings.batch.linger_ms)
         while not self._stop.is_set():
             trusting.look_again()
-            limit = self._pace.records
-            records = poll(self._consumer, POLL_MS, size.linger_ms, limit, size.bytes_max)
+            records = poller.poll(self._pace.records)
             if records:
                 crash_point("worker.polled")
             changed = self._rebalance(connection)
@@ -261,7 +259,7 @@ class _Session:
         where_ours(self._consumer.pause, paused)
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0 and not self._stop.is_set():
-            self._consumer.poll(timeout_ms=min(int(left * 1000) + 1, POLL_MS), max_records=1)
+            self._consumer.poll(timeout_ms=min(int(left * 1000) + 1, IDLE_MS), max_records=1)
             HEALTH.turned()
         ours = self._positions.keys() - self._noted.pending()
         still = (p for p in paused if (p.topic, p.partition) in ours)

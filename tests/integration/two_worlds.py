@@ -106,7 +106,7 @@ SIMULATED: Final = SimpleNamespace(
     source_rules=None,
     signing=SigningSettings(),
     sending=SendingSettings(),
-    batch=SimpleNamespace(records_max=100, bytes_max=16_777_216, linger_ms=5),
+    batch=SimpleNamespace(records_max=100, bytes_max=16_777_216, linger_ms=0),
 )
 
 

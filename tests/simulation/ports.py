@@ -82,13 +82,14 @@ def in_simulation() -> Iterator[None]:
         for module in (batch, worker, relay, ticker):
             put(module, "crash_point", _pass_place)
         put(batch, "os", SimpleNamespace(urandom=_random_bytes))
-        for module in (worker, polling, giving_way, processing, relay, ticker, publishing):
+        for module in (worker, giving_way, processing, relay, ticker, publishing):
             put(module, "time", clock)
         for module in (worker, relay, ticker):
             put(module, "stage_engine", lambda _url, name: PORTS.make_engine())
         for module in (relay, ticker):
             put(module, "make_publisher", _publisher)
         put(worker, "make_consumer", lambda _settings, group: PORTS.make_consumer(group))
+        put(polling, "hold_answers", nothing)
         put(worker, "cluster_id_of", lambda _settings: "simulated")
         for module in (worker, processing):
             put(

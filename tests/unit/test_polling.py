@@ -1,86 +1,74 @@
-"""Where records come fast a small batch lingers for more; one that had to wait for its first does not."""
+"""Where records come steadily Kafka keeps its answers back; after a pause the first is handed over at once."""
 
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from kafka import TopicPartition
+from kafka.errors import NoOffsetForPartitionError
 
 from consumers.engine import polling
-from consumers.engine.polling import LINGER_BELOW, poll
+from consumers.engine.polling import ENOUGH_BYTES, IDLE_MS, Poller
 
 WHERE = TopicPartition("t", 0)
+AT_ONCE = (IDLE_MS, 1)
+HELD = (15, ENOUGH_BYTES)
 
 
 class Client:
-    """Answers each poll with so many records; an empty answer takes all the time it was given."""
+    """Answers each poll with so many records; None: it does not know yet where it stands."""
 
-    def __init__(self, *answers: int, first_after_ms: int = 0) -> None:
-        self._first_after_ms = first_after_ms
-        self.waits: list[int] = []
-        self.now = 0.0
+    def __init__(self, *answers: int | None) -> None:
+        self.asked: list[
+            tuple[tuple[int, int], int]
+        ] = []  # how answers are held, how long it waits
+        self.held: tuple[int, int] = (0, 0)
         self._answers = iter(answers)
-        self._offsets = iter(range(10_000))
 
     def poll(self, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[Any]]:
-        self.waits.append(timeout_ms)
-        count = min(next(self._answers, 0), max_records)
-        if len(self.waits) == 1:
-            self.now += self._first_after_ms / 1_000
-        if not count:
-            self.now += timeout_ms / 1_000
-            return {}
-        return {WHERE: [self._record() for _ in range(count)]}
-
-    def _record(self) -> Any:
-        return SimpleNamespace(
-            topic="t", partition=0, offset=next(self._offsets), timestamp=0, key=b"k", value=b"v",
-            headers=[],
-        )  # fmt: skip
+        self.asked.append((self.held, timeout_ms))
+        count = next(self._answers)
+        if count is None:
+            raise NoOffsetForPartitionError([WHERE])
+        return {WHERE: [_record(n) for n in range(min(count, max_records))]} if count else {}
 
 
-@pytest.fixture
-def polled(monkeypatch: pytest.MonkeyPatch) -> Any:
-    def take(client: Client, linger_ms: int = 5, records_max: int = 5_000) -> int:
-        clock = SimpleNamespace(monotonic=lambda: client.now)
-        monkeypatch.setattr(polling, "time", clock)
-        return len(poll(client, 250, linger_ms, records_max, 1_000_000))
-
-    return take
+def _record(offset: int) -> Any:
+    return SimpleNamespace(
+        topic="t", partition=0, offset=offset, timestamp=0, key=b"k", value=b"v", headers=[]
+    )
 
 
-def test_a_few_records_wait_for_more(polled: Any) -> None:
-    client = Client(1, 2, 0, 3)
-    assert polled(client) == 3
-    assert client.waits == [250, 5, 5]
-    assert polled(client) == 3
+@pytest.fixture(autouse=True)
+def held(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hold(client: Client, wait_ms: int, enough_bytes: int) -> None:
+        client.held = (wait_ms, enough_bytes)
+
+    monkeypatch.setattr(polling, "hold_answers", hold)
 
 
-def test_nothing_is_waited_for_where_nothing_came(polled: Any) -> None:
-    client = Client()
-    assert polled(client) == 0
-    assert client.waits == [250]
+def polled(client: Client, polls: int, hold_ms: int = 15) -> list[int]:
+    poller = Poller(client, hold_ms)
+    return [len(poller.poll(5)) for _ in range(polls)]
 
 
-def test_a_record_that_was_waited_for_is_decided_at_once(polled: Any) -> None:
-    client = Client(1, 0, first_after_ms=6)
-    assert polled(client) == 1
-    assert client.waits == [250, 0]
+def test_while_records_come_answers_are_held_back() -> None:
+    client = Client(1, 2, 7)
+    assert polled(client, 3) == [1, 2, 5]
+    assert client.asked == [(AT_ONCE, IDLE_MS), (HELD, 30), (HELD, 30)]
 
 
-def test_many_records_wait_for_nobody(polled: Any) -> None:
-    client = Client(LINGER_BELOW, 0)
-    assert polled(client) == LINGER_BELOW
-    assert client.waits == [250, 0]
+def test_after_a_pause_the_first_record_is_handed_over_at_once() -> None:
+    client = Client(1, 0, 0, 1)
+    assert polled(client, 4) == [1, 0, 0, 1]
+    assert client.asked == [(AT_ONCE, IDLE_MS), (HELD, 30), (AT_ONCE, IDLE_MS), (AT_ONCE, IDLE_MS)]
 
 
-def test_without_a_linger_only_what_is_there_is_taken(polled: Any) -> None:
-    client = Client(1, 1, 0, 1)
-    assert polled(client, linger_ms=0) == 2
-    assert client.waits == [250, 0, 0]
+def test_where_nothing_may_wait_nothing_does() -> None:
+    client = Client(1, 2)
+    assert polled(client, 2, hold_ms=0) == [1, 2]
+    assert client.asked == [(AT_ONCE, IDLE_MS)] * 2
 
 
-def test_the_limit_ends_it(polled: Any) -> None:
-    client = Client(1, 9)
-    assert polled(client, records_max=4) == 4
-    assert client.waits == [250, 5]
+def test_a_client_that_does_not_know_where_it_stands_is_asked_again() -> None:
+    assert polled(Client(None, 2), 2) == [0, 2]
