@@ -75,7 +75,7 @@ def make_producer(settings: Settings, **overrides: Any) -> Any:
         "acks": "all",
         "enable_idempotence": True,
         "compression_type": "lz4",
-        "linger_ms": 2,
+        "linger_ms": 0,  # what comes while a request is under way goes with the next one
         "batch_size": 256 * 1024,
         "allow_auto_create_topics": False,
         "metrics_enabled": False,
