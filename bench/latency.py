@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, Self
 from confluent_kafka import OFFSET_END, Consumer, TopicPartition
 from hdrh.histogram import HdrHistogram
 
-from bench.load import WINDOW_PACED, Generator
+from bench.load import Generator, window
 from bench.place import PARTITIONS, Place
 from bench.trial import System, environment, wait
 from ops.local.traffic import PLAIN_FACTS, plain
@@ -55,7 +55,7 @@ def paced(where: Place, system: System, per_second: int, seconds: int, before: i
 
 def due(orders: int, prefix: str, per_second: int) -> list[tuple[str, int]]:
     """Each order, and when after the beginning its last fact, which asks for the payout, is due."""
-    records = enumerate(plain(orders, prefix=prefix, window=WINDOW_PACED))
+    records = enumerate(plain(orders, prefix=prefix, window=window(per_second)))
     return [
         ((record.key or b"").decode(), n * 1_000_000_000 // per_second)
         for n, record in records

@@ -18,8 +18,10 @@ from confluent_kafka import Producer
 from consumers.engine.config import load_settings
 from ops.local.traffic import plain
 
-WINDOW_BURST: Final = 1_000  # orders between two facts of one order
-WINDOW_PACED: Final = 100
+# Orders between two facts of one order: as in the burst where as many come, or a confirmation would be
+# sent some twenty milliseconds after its delivery.
+WINDOW_BURST: Final = 1_000
+_WINDOW_PACED: Final = 100
 ONE_BY_ONE_MAX: Final = 2_000  # facts a second
 _LAG_NS: Final = 500_000  # a paced record goes out at most so long before it is due
 
@@ -123,11 +125,14 @@ def _producer(per_second: int) -> tuple[Producer, list[str]]:
     return Producer(options), failures
 
 
+def window(per_second: int) -> int:
+    """How many orders are under way at once."""
+    return _WINDOW_PACED if 0 < per_second <= ONE_BY_ONE_MAX else WINDOW_BURST
+
+
 def _linger_ms(per_second: int) -> int:
-    """One request a record where few come; as many senders would, more in one where many do."""
-    if not per_second:
-        return 20
-    return 0 if per_second <= ONE_BY_ONE_MAX else 5
+    """One request a record where few come; where many do, as in the burst. It counts as late."""
+    return 0 if 0 < per_second <= ONE_BY_ONE_MAX else 20
 
 
 def _records(orders: int, prefix: str, window: int, topic: str | None) -> Iterator[tuple[Any, ...]]:
@@ -138,8 +143,7 @@ def _records(orders: int, prefix: str, window: int, topic: str | None) -> Iterat
 
 def main(orders: int, prefix: str, per_second: int, topic: str | None = None) -> None:
     """Be one generator."""
-    window = WINDOW_PACED if per_second else WINDOW_BURST
-    records: Iterable[tuple[Any, ...]] = _records(orders, prefix, window, topic)
+    records: Iterable[tuple[Any, ...]] = _records(orders, prefix, window(per_second), topic)
     if not per_second:
         records = list(records)
     producer, failures = _producer(per_second)
