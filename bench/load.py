@@ -18,11 +18,7 @@ from confluent_kafka import Producer
 from consumers.engine.config import load_settings
 from ops.local.traffic import plain
 
-# Orders between two facts of one order: as in the burst where as many come, or a confirmation would be
-# sent some twenty milliseconds after its delivery.
-WINDOW_BURST: Final = 1_000
-_WINDOW_PACED: Final = 100
-ONE_BY_ONE_MAX: Final = 2_000  # facts a second
+_ONE_BY_ONE_MAX: Final = 2_000  # facts a second
 _LAG_NS: Final = 500_000  # a paced record goes out at most so long before it is due
 
 
@@ -126,24 +122,33 @@ def _producer(per_second: int) -> tuple[Producer, list[str]]:
 
 
 def window(per_second: int) -> int:
-    """How many orders are under way at once."""
-    return _WINDOW_PACED if 0 < per_second <= ONE_BY_ONE_MAX else WINDOW_BURST
+    """Orders between two facts of one order.
+
+    Few of them at a high rate, and a confirmation would be sent some twenty milliseconds after its delivery.
+    """
+    return 100 if _is_one_by_one(per_second) else 1_000
 
 
 def _linger_ms(per_second: int) -> int:
     """One request a record where few come; where many do, as in the burst. It counts as late."""
-    return 0 if 0 < per_second <= ONE_BY_ONE_MAX else 20
+    return 0 if _is_one_by_one(per_second) else 20
 
 
-def _records(orders: int, prefix: str, window: int, topic: str | None) -> Iterator[tuple[Any, ...]]:
-    for r in plain(orders, prefix=prefix, window=window):
+def _is_one_by_one(per_second: int) -> bool:
+    return 0 < per_second <= _ONE_BY_ONE_MAX
+
+
+def _records(
+    orders: int, prefix: str, per_second: int, topic: str | None
+) -> Iterator[tuple[Any, ...]]:
+    for r in plain(orders, prefix=prefix, window=window(per_second)):
         if topic in (None, r.topic):
             yield r.topic, r.key, r.value, list(r.headers), r.timestamp_ms
 
 
 def main(orders: int, prefix: str, per_second: int, topic: str | None = None) -> None:
     """Be one generator."""
-    records: Iterable[tuple[Any, ...]] = _records(orders, prefix, window(per_second), topic)
+    records: Iterable[tuple[Any, ...]] = _records(orders, prefix, per_second, topic)
     if not per_second:
         records = list(records)
     producer, failures = _producer(per_second)
